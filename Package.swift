@@ -1,0 +1,71 @@
+// swift-tools-version: 6.1
+import PackageDescription
+
+// One table of rooms. Imports run downward only: see ARCHITECTURE.md, "Rooms".
+let package = Package(
+  name: "heliostat",
+  products: [
+    .library(name: "Heliostat", targets: ["Heliostat"]),
+    .executable(name: "heliostat", targets: ["HeliostatCLI"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+    .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
+    .package(url: "https://github.com/ordo-one/TextTable", from: "0.0.2"),
+    .package(url: "https://github.com/swiftcsv/SwiftCSV", from: "0.10.0"),
+    .package(url: "https://github.com/apple/swift-numerics", from: "1.1.1"),
+    .package(url: "https://github.com/apple/swift-algorithms", from: "1.2.1"),
+    .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+    .package(url: "https://github.com/apple/swift-atomics", from: "1.3.0"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+  ],
+  targets: [
+    // MARK: Below the worlds: no clock, no system randomness, no Foundation.
+    .target(
+      name: "Primitives",
+      dependencies: [.product(name: "RealModule", package: "swift-numerics")]),
+    .target(name: "Scheduling", dependencies: ["Primitives"]),
+    .target(name: "RuntimeCore", dependencies: ["Primitives", "Scheduling"]),
+    .target(name: "Simulation", dependencies: ["Primitives", "Scheduling", "RuntimeCore"]),
+    // MARK: The programmer's API and what runs on it.
+    .target(
+      name: "Heliostat", dependencies: ["Primitives", "Scheduling", "RuntimeCore", "Simulation"]),
+    .target(
+      name: "Workload",
+      dependencies: [
+        "Primitives", "Scheduling", "RuntimeCore", "Simulation", "Heliostat", "Yams",
+        .product(name: "Algorithms", package: "swift-algorithms"),
+      ]),
+    // MARK: What is measured, and how it is shown.
+    .target(
+      name: "Measurement",
+      dependencies: [
+        "Primitives",
+        .product(name: "Histogram", package: "hdrhistogram-swift"),
+        .product(name: "RealModule", package: "swift-numerics"),
+      ]),
+    .target(
+      name: "Reporting",
+      dependencies: ["Primitives", "Measurement", "TextTable", "SwiftCSV"]),
+    .target(
+      name: "Experiments",
+      dependencies: [
+        "Primitives", "Scheduling", "RuntimeCore", "Simulation", "Heliostat", "Workload",
+        "Measurement", "Reporting", "CAllocationCounter",
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "Atomics", package: "swift-atomics"),
+      ]),
+    .target(name: "CAllocationCounter"),
+    .executableTarget(
+      name: "HeliostatCLI",
+      dependencies: [
+        "Experiments",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "Logging", package: "swift-log"),
+      ]),
+    // MARK: Tests, one folder per room.
+    .testTarget(name: "PrimitivesTests", dependencies: ["Primitives"]),
+  ],
+  swiftLanguageModes: [.v6]
+)

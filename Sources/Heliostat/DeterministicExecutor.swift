@@ -1,0 +1,37 @@
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+import Primitives
+
+/// Runs the jobs of programs one after another on the simulator's own thread, in the order in which
+/// the simulator resumed them. Virtual time stands still while they run.
+final class DeterministicExecutor: TaskExecutor, @unchecked Sendable {
+  private var jobs: [UnownedJob] = []
+  private var next = 0
+  private let thread = pthread_self()
+
+  func enqueue(_ job: consuming ExecutorJob) {
+    precondition(
+      pthread_equal(thread, pthread_self()) != 0,
+      """
+      A program resumed from outside its cluster. Inside a simulated program, await only calls of \
+      its Session: other tasks, sleeps and callbacks have no place in virtual time.
+      """)
+    jobs.append(UnownedJob(job))
+  }
+
+  /// Runs until every program waits for the cluster.
+  func drain() {
+    while next < jobs.count {
+      let job = jobs[next]
+      next += 1
+      job.runSynchronously(on: asUnownedTaskExecutor())
+    }
+    jobs.removeAll(keepingCapacity: true)
+    next = 0
+  }
+}

@@ -1,0 +1,166 @@
+import Primitives
+import RuntimeCore
+import Simulation
+
+/// Runs programs — Swift `async` code against `Session` — on a simulated cluster.
+///
+/// The values of objects live here, beside the cluster, which models only their sizes.
+public final class ProgramRuntime: Application, @unchecked Sendable {
+  /// A program: the body of a driver.
+  public typealias Program = @Sendable (Session) async throws -> Void
+
+  private struct RequestKey: Hashable {
+    var driver: Int
+    var request: RequestID
+  }
+
+  private let program: Program
+  private let driverNode: NodeID
+  let executor = DeterministicExecutor()
+  var cluster: SimulatedCluster!
+  private var continuations: [RequestKey: UnsafeContinuation<RequestOutcome, Never>] = [:]
+  private var functions: [FunctionBody] = [.modelled]
+  /// Names by function number; 0 is the driver itself.
+  public private(set) var functionNames: [String] = ["driver"]
+  private var arguments: [UInt32: [StoredArgument]] = [:]
+  private var values: [UInt64: any Sendable] = [:]
+  private var failures: [UInt64: String] = [:]
+  private var actors: [UInt32: ActorState] = [:]
+  private var outcome: Result<Void, any Error>?
+  /// Hears of every transition, where the configuration records them.
+  public var onTransition: ((Transition, Instant) -> Void)?
+
+  public init(driverNode: NodeID, program: @escaping Program) {
+    self.driverNode = driverNode
+    self.program = program
+  }
+
+  /// The error that the program threw, if it ended with one.
+  public var error: (any Error)? {
+    if case .failure(let error) = outcome { return error }
+    return nil
+  }
+
+  // MARK: Application
+
+  public var isFinished: Bool { outcome != nil }
+
+  public func start(on cluster: SimulatedCluster) {
+    self.cluster = cluster
+    let driver = cluster.addDriver(on: driverNode)
+    let session = Session(runtime: self, driver: driver)
+    let program = program
+    launch {
+      do {
+        try await program(session)
+        session.flush()
+        self.outcome = .success(())
+      } catch {
+        self.outcome = .failure(error)
+      }
+    }
+  }
+
+  private func launch(_ body: sending @escaping () async -> Void) {
+    Task(executorPreference: executor) { await body() }
+    executor.drain()
+  }
+
+  public func requestEnded(_ request: RequestID, _ outcome: RequestOutcome, at driver: Int) {
+    let key = RequestKey(driver: driver, request: request)
+    guard let continuation = continuations.removeValue(forKey: key) else { return }
+    continuation.resume(returning: outcome)
+    executor.drain()
+  }
+
+  public func recorded(_ transition: Transition, at now: Instant) {
+    onTransition?(transition, now)
+  }
+
+  public func compute(_ task: TaskHandle) -> ObjectStatus {
+    var reader = reader(task)
+    do {
+      switch functions[Int(cluster.specs[task].function.index)] {
+      case .modelled, .program: break
+      case .function(let body): store(try body(&reader), for: task)
+      case .split(let body):
+        for (i, value) in try body(&reader).enumerated() {
+          values[ObjectHandle(producer: task, index: Int32(i)).key] = value
+        }
+      case .constructor(let body):
+        actors[task.index] = try body(&reader)
+        store((), for: task)
+      case .method(let body):
+        store(try body(actors[cluster.specs[task].actor.index]!, &reader), for: task)
+      }
+      return .value
+    } catch {
+      fail(task, error)
+      return .taskFailed
+    }
+  }
+
+  public func programStarted(
+    _ task: TaskHandle, on worker: WorkerID, of node: NodeID, at driver: Int
+  ) {
+    guard case .program(let make) = functions[Int(cluster.specs[task].function.index)] else {
+      preconditionFailure("task \(task.index) is no program")
+    }
+    var reader = reader(task)
+    let session = Session(runtime: self, driver: driver)
+    let body = make(session, &reader)
+    nonisolated(unsafe) let run = body
+    launch {
+      var status = ObjectStatus.value
+      do {
+        self.store(try await run(), for: task)
+      } catch {
+        self.fail(task, error)
+        status = .taskFailed
+      }
+      self.cluster.endProgram(task, on: worker, of: node, status: status, at: driver)
+    }
+  }
+
+  // MARK: Values
+
+  private func reader(_ task: TaskHandle) -> ArgumentReader {
+    let stored = arguments.removeValue(forKey: task.index) ?? []
+    return ArgumentReader(stored) { self.values[$0.key] }
+  }
+
+  private func store(_ value: any Sendable, for task: TaskHandle) {
+    values[ObjectHandle(producer: task, index: 0).key] = value
+  }
+
+  private func fail(_ task: TaskHandle, _ error: any Error) {
+    let reason = "\(functionNames[Int(cluster.specs[task].function.index)]): \(error)"
+    for index in 0..<Int32(cluster.specs[task].returns) {
+      failures[ObjectHandle(producer: task, index: index).key] = reason
+    }
+  }
+
+  func value(_ object: ObjectHandle) -> (any Sendable)? { values[object.key] }
+  func failure(_ object: ObjectHandle) -> String? { failures[object.key] }
+  func setValue(_ value: any Sendable, of object: ObjectHandle) { values[object.key] = value }
+  func forget(_ object: ObjectHandle) {
+    if values.isEmpty && failures.isEmpty { return }
+    values[object.key] = nil
+    failures[object.key] = nil
+  }
+  func setArguments(_ stored: [StoredArgument], of task: TaskHandle) {
+    arguments[task.index] = stored
+  }
+
+  func register(_ name: String, _ body: FunctionBody) -> FunctionID {
+    functions.append(body)
+    functionNames.append(name)
+    return FunctionID(functions.count - 1)
+  }
+
+  func wait(_ request: RequestID, _ driver: Int) async -> RequestOutcome {
+    await withUnsafeContinuation { continuation in
+      continuations[RequestKey(driver: driver, request: request)] = continuation
+    }
+  }
+}

@@ -1,0 +1,122 @@
+/// A node of the cluster, by its dense number.
+@frozen
+public struct NodeID: Hashable, Comparable, Sendable, BitwiseCopyable {
+  public var index: UInt32
+  @inlinable public init(_ index: Int) { self.index = UInt32(truncatingIfNeeded: index) }
+  /// No node.
+  @inlinable public static var none: NodeID { NodeID(Int(UInt32.max)) }
+  @inlinable public static func < (a: NodeID, b: NodeID) -> Bool { a.index < b.index }
+}
+
+/// A registered remote function, by its number in the function table.
+@frozen
+public struct FunctionID: Hashable, Comparable, Sendable, BitwiseCopyable {
+  public var index: UInt32
+  @inlinable public init(_ index: Int) { self.index = UInt32(truncatingIfNeeded: index) }
+  @inlinable public static func < (a: FunctionID, b: FunctionID) -> Bool { a.index < b.index }
+}
+
+/// A worker process of a node, by its number in that node's worker pool.
+@frozen
+public struct WorkerID: Hashable, Sendable, BitwiseCopyable {
+  public var index: UInt32
+  @inlinable public init(_ index: Int) { self.index = UInt32(truncatingIfNeeded: index) }
+  @inlinable public static var none: WorkerID { WorkerID(Int(UInt32.max)) }
+}
+
+/// The lasting identity of a task: a hash of the submitting task and a counter, so that a replayed
+/// parent creates children with the same identities (domain: "deterministic ids").
+@frozen
+public struct TaskID: Hashable, Sendable, BitwiseCopyable {
+  public var high: UInt64
+  public var low: UInt64
+
+  @inlinable public init(high: UInt64, low: UInt64) {
+    self.high = high
+    self.low = low
+  }
+
+  /// The root task of driver number `driver` in the run with this seed.
+  @inlinable public static func root(driver: Int, seed: UInt64) -> TaskID {
+    let start = TaskID(high: mix64(seed), low: mix64(~seed))
+    return start.child(UInt64(truncatingIfNeeded: driver))
+  }
+
+  /// The identity of this task's child number `counter`.
+  @inlinable public func child(_ counter: UInt64) -> TaskID {
+    let a = mix64(high ^ (counter &* 0x9E37_79B9_7F4A_7C15))
+    let b = mix64(low &+ a ^ (counter &+ 0xD1B5_4A32_D192_ED03))
+    return TaskID(high: a, low: b)
+  }
+
+  /// The GCS shard that holds this task and every object it produces.
+  @inlinable public func shard(of count: UInt32) -> UInt32 {
+    // Multiply-shift instead of a remainder: uniform, and no division on the hot path.
+    UInt32(truncatingIfNeeded: (UInt64(UInt32(truncatingIfNeeded: low)) &* UInt64(count)) >> 32)
+  }
+}
+
+extension TaskID: CustomStringConvertible {
+  public var description: String {
+    let digits = String(high, radix: 16)
+    return String(repeating: "0", count: 16 - digits.count) + digits
+  }
+}
+
+/// An actor's identity: that of the task that created it.
+@frozen
+public struct ActorID: Hashable, Sendable, BitwiseCopyable {
+  public var creation: TaskID
+  @inlinable public init(creation: TaskID) { self.creation = creation }
+}
+
+/// An object's identity: the task that produced it, and which of its values it is. Indices from 0
+/// count return values; negative ones count `put`s (−1 first), so the producer is always known.
+@frozen
+public struct ObjectID: Hashable, Sendable, BitwiseCopyable {
+  public var producer: TaskID
+  public var index: Int32
+  @inlinable public init(producer: TaskID, index: Int32) {
+    self.producer = producer
+    self.index = index
+  }
+}
+
+/// Where a task's specification lies in this process (or simulated run); see `TaskSpecTable`.
+@frozen
+public struct TaskHandle: Hashable, Comparable, Sendable, BitwiseCopyable {
+  public var index: UInt32
+  @inlinable public init(_ index: UInt32) { self.index = index }
+  @inlinable public static var none: TaskHandle { TaskHandle(.max) }
+  @inlinable public static func < (a: TaskHandle, b: TaskHandle) -> Bool { a.index < b.index }
+}
+
+/// An object inside this process (or simulated run): its producer's handle and its index.
+@frozen
+public struct ObjectHandle: Hashable, Sendable, BitwiseCopyable {
+  public var producer: TaskHandle
+  public var index: Int32
+
+  @inlinable public init(producer: TaskHandle, index: Int32) {
+    self.producer = producer
+    self.index = index
+  }
+
+  /// One word for hashing and for storage in tables.
+  @inlinable public var key: UInt64 {
+    UInt64(producer.index) << 32 | UInt64(UInt32(bitPattern: index))
+  }
+  @inlinable public init(key: UInt64) {
+    self.producer = TaskHandle(UInt32(truncatingIfNeeded: key >> 32))
+    self.index = Int32(bitPattern: UInt32(truncatingIfNeeded: key))
+  }
+}
+
+/// A finaliser with full avalanche (the 64-bit one of MurmurHash3, variant 13 by D. Stafford), the
+/// same on every machine: the stable hash behind identities, shards and tables.
+@inlinable public func mix64(_ x: UInt64) -> UInt64 {
+  var z = x
+  z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+  z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+  return z ^ (z >> 31)
+}

@@ -1,0 +1,89 @@
+/// Plain records behind dense 32-bit slots; freed slots are reused last-in first-out. Records never
+/// move, because storage grows by chunks.
+public struct SlotTable<Record: BitwiseCopyable>: ~Copyable {
+  @usableFromInline static var chunkShift: Int { 8 }
+  @usableFromInline static var chunkSize: Int { 1 << chunkShift }
+
+  @usableFromInline var chunks: UnsafeMutablePointer<UnsafeMutablePointer<Record>>
+  @usableFromInline var chunkCapacity: Int
+  @usableFromInline var chunkCount: Int
+  @usableFromInline var free: UnsafeMutablePointer<UInt32>
+  @usableFromInline var freeCount: Int
+  @usableFromInline var freeCapacity: Int
+  @usableFromInline var used: Int
+
+  @inlinable public init() {
+    chunkCapacity = 16
+    chunks = .allocate(capacity: chunkCapacity)
+    chunkCount = 0
+    freeCapacity = 64
+    free = .allocate(capacity: freeCapacity)
+    freeCount = 0
+    used = 0
+  }
+
+  deinit {
+    for i in 0..<chunkCount { chunks[i].deallocate() }
+    chunks.deallocate()
+    free.deallocate()
+  }
+
+  /// Live records.
+  @inlinable public var count: Int { used - freeCount }
+
+  /// Bytes of heap that the table holds.
+  @inlinable public var memoryBytes: Int {
+    chunkCount * Self.chunkSize * MemoryLayout<Record>.stride + chunkCapacity * 8
+      + freeCapacity * 4
+  }
+
+  @inlinable public func pointer(_ slot: UInt32) -> UnsafeMutablePointer<Record> {
+    chunks[Int(slot) >> Self.chunkShift] + (Int(slot) & (Self.chunkSize - 1))
+  }
+
+  @inlinable public subscript(slot: UInt32) -> Record {
+    get { pointer(slot).pointee }
+    nonmutating set { pointer(slot).pointee = newValue }
+  }
+
+  @inlinable public mutating func insert(_ record: Record) -> UInt32 {
+    let slot: UInt32
+    if freeCount > 0 {
+      freeCount -= 1
+      slot = free[freeCount]
+    } else {
+      if used >> Self.chunkShift == chunkCount { addChunk() }
+      slot = UInt32(truncatingIfNeeded: used)
+      used += 1
+    }
+    pointer(slot).initialize(to: record)
+    return slot
+  }
+
+  @inlinable public mutating func remove(_ slot: UInt32) {
+    if freeCount == freeCapacity { growFree() }
+    free[freeCount] = slot
+    freeCount += 1
+  }
+
+  @usableFromInline mutating func addChunk() {
+    if chunkCount == chunkCapacity {
+      let larger = UnsafeMutablePointer<UnsafeMutablePointer<Record>>.allocate(
+        capacity: chunkCapacity * 2)
+      larger.moveInitialize(from: chunks, count: chunkCount)
+      chunks.deallocate()
+      chunks = larger
+      chunkCapacity *= 2
+    }
+    (chunks + chunkCount).initialize(to: .allocate(capacity: Self.chunkSize))
+    chunkCount += 1
+  }
+
+  @usableFromInline mutating func growFree() {
+    let larger = UnsafeMutablePointer<UInt32>.allocate(capacity: freeCapacity * 2)
+    larger.moveInitialize(from: free, count: freeCount)
+    free.deallocate()
+    free = larger
+    freeCapacity *= 2
+  }
+}

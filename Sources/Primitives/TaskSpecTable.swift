@@ -1,0 +1,186 @@
+/// The task specifications of one process (or one simulated run), interned behind 32-bit handles.
+///
+/// A handle stays valid while somebody holds it: the submitter until it drops its references, the
+/// raylet that queues or runs the task, a store that keeps one of its objects, and every task that
+/// takes one of its objects as an argument. At zero the slot is reused.
+///
+/// The value is a view on storage that `allocate()` makes and `deallocate()` frees, so that machines
+/// can keep it without reference counting.
+@frozen
+public struct TaskSpecTable: @unchecked Sendable {
+  @usableFromInline struct Storage: ~Copyable {
+    @usableFromInline var specs = SlotTable<TaskSpec>()
+    @usableFromInline var shapes: [ResourceVector] = []
+    /// Argument runs, in blocks of 1, 2, 4, … handles; a free list for each block size.
+    @usableFromInline var arguments: UnsafeMutablePointer<ObjectHandle>
+    @usableFromInline var argumentCapacity: Int
+    @usableFromInline var argumentCount: Int
+    @usableFromInline var freeRuns: UnsafeMutablePointer<UInt32>
+    @usableFromInline var demands: UnsafeMutablePointer<ResourceVector>
+    @usableFromInline var pendingFree = RingQueue<TaskHandle>()
+
+    @usableFromInline init() {
+      argumentCapacity = 1024
+      arguments = .allocate(capacity: argumentCapacity)
+      argumentCount = 0
+      freeRuns = .allocate(capacity: 32)
+      freeRuns.initialize(repeating: .max, count: 32)
+      demands = .allocate(capacity: Int(UInt16.max))
+    }
+
+    deinit {
+      arguments.deallocate()
+      freeRuns.deallocate()
+      demands.deallocate()
+    }
+  }
+
+  @usableFromInline let storage: UnsafeMutablePointer<Storage>
+
+  @usableFromInline init(storage: UnsafeMutablePointer<Storage>) { self.storage = storage }
+
+  public static func allocate() -> TaskSpecTable {
+    let storage = UnsafeMutablePointer<Storage>.allocate(capacity: 1)
+    storage.initialize(to: Storage())
+    return TaskSpecTable(storage: storage)
+  }
+
+  public func deallocate() {
+    storage.deinitialize(count: 1)
+    storage.deallocate()
+  }
+
+  /// The number of live specifications.
+  public var count: Int { storage.pointee.specs.count }
+
+  /// Bytes of heap that the table holds.
+  public var memoryBytes: Int {
+    storage.pointee.specs.memoryBytes
+      + storage.pointee.argumentCapacity * MemoryLayout<ObjectHandle>.stride
+  }
+
+  /// The number of the demand `vector`, interned. Linear in the number of different demands.
+  public func shape(_ vector: ResourceVector) -> UInt16 {
+    if let known = storage.pointee.shapes.firstIndex(of: vector) { return UInt16(known) }
+    let number = storage.pointee.shapes.count
+    precondition(number < Int(UInt16.max), "more than \(number) different resource demands")
+    storage.pointee.shapes.append(vector)
+    (storage.pointee.demands + number).initialize(to: vector)
+    return UInt16(number)
+  }
+
+  /// The number of different demands so far.
+  public var shapeCount: Int { storage.pointee.shapes.count }
+
+  /// What tasks of this shape require.
+  @inlinable public func demand(shape: UInt16) -> ResourceVector {
+    storage.pointee.demands[Int(shape)]
+  }
+
+  @inlinable public func demand(_ handle: TaskHandle) -> ResourceVector {
+    demand(shape: pointer(handle).pointee.shape)
+  }
+
+  @inlinable func pointer(_ handle: TaskHandle) -> UnsafeMutablePointer<TaskSpec> {
+    storage.pointee.specs.pointer(handle.index)
+  }
+
+  @inlinable public subscript(handle: TaskHandle) -> TaskSpec {
+    @inline(__always) unsafeAddress { UnsafePointer(pointer(handle)) }
+  }
+
+  /// Interns `spec` with its arguments by future. The caller holds one reference to the new task;
+  /// the task holds one to the producer of each argument.
+  @inlinable public func insert(
+    _ spec: TaskSpec, arguments: UnsafeBufferPointer<ObjectHandle>
+  ) -> TaskHandle {
+    var spec = spec
+    spec.references = 1
+    spec.argumentLength = UInt32(arguments.count)
+    if !arguments.isEmpty {
+      spec.argumentOffset = takeRun(arguments.count)
+      let run = storage.pointee.arguments + Int(spec.argumentOffset)
+      for i in 0..<arguments.count {
+        run[i] = arguments[i]
+        retain(arguments[i].producer)
+      }
+    }
+    return TaskHandle(storage.pointee.specs.insert(spec))
+  }
+
+  @inlinable public func insert(_ spec: TaskSpec) -> TaskHandle {
+    insert(spec, arguments: UnsafeBufferPointer(start: nil, count: 0))
+  }
+
+  /// Argument `i` (by future) of the task.
+  @inlinable public func argument(_ handle: TaskHandle, _ i: Int) -> ObjectHandle {
+    let spec = pointer(handle)
+    precondition(i < Int(spec.pointee.argumentLength), "argument \(i) of \(spec.pointee.argumentLength)")
+    return storage.pointee.arguments[Int(spec.pointee.argumentOffset) + i]
+  }
+
+  @inlinable public func retain(_ handle: TaskHandle) {
+    pointer(handle).pointee.references += 1
+  }
+
+  @inlinable public func release(_ handle: TaskHandle) {
+    let spec = pointer(handle)
+    precondition(spec.pointee.references > 0, "task \(handle.index) released once too often")
+    spec.pointee.references -= 1
+    if spec.pointee.references == 0 { free(handle) }
+  }
+
+  /// Frees without recursion: a long chain of tasks may fall at once.
+  @usableFromInline func free(_ handle: TaskHandle) {
+    if pointer(handle).pointee.argumentLength == 0 {
+      storage.pointee.specs.remove(handle.index)
+      return
+    }
+    storage.pointee.pendingFree.append(handle)
+    while let next = storage.pointee.pendingFree.popFirst() {
+      let spec = pointer(next).pointee
+      for i in 0..<Int(spec.argumentLength) {
+        let producer = storage.pointee.arguments[Int(spec.argumentOffset) + i].producer
+        let references = pointer(producer).pointee.references
+        precondition(references > 0, "task \(producer.index) released once too often")
+        pointer(producer).pointee.references = references - 1
+        if references == 1 { storage.pointee.pendingFree.append(producer) }
+      }
+      if spec.argumentLength > 0 {
+        giveRun(spec.argumentOffset, count: Int(spec.argumentLength))
+      }
+      storage.pointee.specs.remove(next.index)
+    }
+  }
+
+  @usableFromInline func takeRun(_ count: Int) -> UInt32 {
+    let order = Int.bitWidth - (count - 1).leadingZeroBitCount
+    let head = storage.pointee.freeRuns[order]
+    if head != .max {
+      storage.pointee.freeRuns[order] = storage.pointee.arguments[Int(head)].producer.index
+      return head
+    }
+    let needed = storage.pointee.argumentCount + (1 << order)
+    if needed > storage.pointee.argumentCapacity {
+      let capacity = max(needed, storage.pointee.argumentCapacity * 2)
+      let larger = UnsafeMutablePointer<ObjectHandle>.allocate(capacity: capacity)
+      larger.moveInitialize(
+        from: storage.pointee.arguments, count: storage.pointee.argumentCount)
+      storage.pointee.arguments.deallocate()
+      storage.pointee.arguments = larger
+      storage.pointee.argumentCapacity = capacity
+    }
+    let offset = storage.pointee.argumentCount
+    storage.pointee.argumentCount = needed
+    (storage.pointee.arguments + offset).initialize(
+      repeating: ObjectHandle(producer: .none, index: 0), count: 1 << order)
+    return UInt32(offset)
+  }
+
+  @usableFromInline func giveRun(_ offset: UInt32, count: Int) {
+    let order = Int.bitWidth - (count - 1).leadingZeroBitCount
+    // The free list runs through the first element of each free block.
+    storage.pointee.arguments[Int(offset)].producer = TaskHandle(storage.pointee.freeRuns[order])
+    storage.pointee.freeRuns[order] = offset
+  }
+}

@@ -1,0 +1,39 @@
+/// Something a run was expected to show, and whether it did.
+public struct Check: Sendable, Hashable, Codable {
+  public var name: String
+  /// The measured figure, with its unit.
+  public var measured: String
+  /// What was expected, as a person reads it: `0.8× to 1.25×`.
+  public var expected: String
+  public var passed: Bool
+  /// Why it is expected, or what else to know; may be empty.
+  public var note: String
+
+  public init(
+    name: String, measured: String, expected: String, passed: Bool, note: String = ""
+  ) {
+    self.name = name
+    self.measured = measured
+    self.expected = expected
+    self.passed = passed
+    self.note = note
+  }
+
+  /// Passes when `value` lies in `range`; a value that is not a number fails.
+  public init(
+    name: String, value: Double, unit: String, in range: ClosedRange<Double>, note: String = ""
+  ) {
+    let low = Quantity.text(range.lowerBound, unit: unit)
+    let high = Quantity.text(range.upperBound, unit: unit)
+    let expected =
+      switch (range.lowerBound == -.infinity, range.upperBound == .infinity) {
+      case (true, true): "any"
+      case (true, false): "at most \(high)"
+      case (false, true): "at least \(low)"
+      case (false, false): low == high ? low : "\(low) to \(high)"
+      }
+    self.init(
+      name: name, measured: Quantity.text(value, unit: unit), expected: expected,
+      passed: range.contains(value), note: note)
+  }
+}

@@ -1,0 +1,74 @@
+import Measurement
+
+/// `summary.md`: what came out, what was expected, and where every number comes from.
+public struct SummaryDocument: Sendable {
+  public var title: String
+  /// Paragraphs below the title.
+  public var notes: [String]
+  public var checks: [Check]
+  public var rows: [Row]
+  public var published: PublishedResults
+  public var manifest: Manifest?
+
+  public init(
+    title: String, notes: [String] = [], checks: [Check] = [], rows: [Row],
+    published: PublishedResults = PublishedResults(), manifest: Manifest? = nil
+  ) {
+    self.title = title
+    self.notes = notes
+    self.checks = checks
+    self.rows = rows
+    self.published = published
+    self.manifest = manifest
+  }
+
+  public var markdown: String {
+    var text = "# \(ResultTable.escaped(title))\n"
+    for note in notes { text += "\n\(ResultTable.escaped(note))\n" }
+    if !checks.isEmpty { text += "\n" + Self.table(checks).markdown }
+    for table in ResultTable.listings(rows, published: published) { text += "\n" + table.markdown }
+    if let manifest {
+      let facts = manifest.facts.map {
+        "- \(ResultTable.escaped($0.name)): \(ResultTable.escaped($0.value))\n"
+      }
+      text += "\n## How it was made\n\n" + facts.joined()
+    }
+    return text
+  }
+
+  /// The checks with their verdicts, those that failed first.
+  public static func table(_ checks: [Check]) -> ResultTable {
+    let failed = checks.filter { !$0.passed }.count
+    let ordered = checks.filter { !$0.passed } + checks.filter(\.passed)
+    return ResultTable(
+      title: failed == 0
+        ? "Checks: all \(checks.count) passed" : "Checks: \(failed) of \(checks.count) failed",
+      headings: [
+        .init("verdict"), .init("check"), .init("measured", .trailing), .init("expected"),
+        .init("note"),
+      ],
+      rows: ordered.map {
+        [$0.passed ? "pass" : "FAIL", $0.name, $0.measured, $0.expected, $0.note]
+      })
+  }
+}
+
+extension Manifest {
+  /// What is worth reading at a glance, in order.
+  var facts: [(name: String, value: String)] {
+    var facts: [(name: String, value: String)] = [("experiment", experiment)]
+    if let workload { facts.append(("workload", workload.path)) }
+    if !command.isEmpty { facts.append(("command", command.joined(separator: " "))) }
+    if !seeds.isEmpty { facts.append(("seeds", seeds.map { "\($0)" }.joined(separator: ", "))) }
+    if !fingerprints.isEmpty {
+      facts.append(("fingerprints", fingerprints.joined(separator: ", ")))
+    }
+    for (name, version) in versions.sorted(by: { $0.key < $1.key }) {
+      facts.append((name, version))
+    }
+    if cores > 0 { facts.append(("cores", "\(cores)")) }
+    if wallSeconds > 0 { facts.append(("wall time", Quantity.text(wallSeconds, unit: "s"))) }
+    if !startedAt.isEmpty { facts.append(("started", startedAt)) }
+    return facts
+  }
+}

@@ -1,0 +1,241 @@
+import Primitives
+
+/// One member of the replication chain of a GCS shard (van Renesse and Schneider, OSDI'04).
+///
+///     clients ──write──► head ──propagate──► … ──► tail ──answers, notifications──► clients
+///                          ◄──acknowledge── … ◄──
+///
+/// Updates enter at the head, which numbers them; each member applies an update, keeps it in `sent`
+/// until the acknowledgement comes back, and passes it on. The tail alone answers: an update is
+/// committed when the tail has applied it, and reads at the tail see committed state only.
+///
+/// Invariants: sequence numbers have no gaps; a successor's history is a prefix of its
+/// predecessor's; `history(i) = history(i+1) + sent(i)`.
+///
+/// Subscriptions live at the tail. A look-up reads and registers in one step, so no update falls
+/// between the two. It deliberately does not yet handle a change of the chain: epochs and sequence
+/// numbers are carried for that.
+public struct ChainReplica: ~Copyable {
+  public let shard: UInt32
+  public let position: UInt32
+  let map: ControlStoreMap
+  let specs: TaskSpecTable
+  let payloads: MessagePayloads
+  var tables = ControlStoreTables()
+  var applied = SequenceNumber(0)
+  var acknowledged = SequenceNumber(0)
+  var sent = RingQueue<UpdateHandle>()
+
+  public init(
+    shard: UInt32, position: UInt32, map: ControlStoreMap, specs: TaskSpecTable,
+    payloads: MessagePayloads
+  ) {
+    self.shard = shard
+    self.position = position
+    self.map = map
+    self.specs = specs
+    self.payloads = payloads
+  }
+
+  public var isHead: Bool { position == 0 }
+  public var isTail: Bool { position + 1 == map.chainLength }
+  var successor: Address { .replica(shard * map.chainLength + position + 1) }
+  var predecessor: Address { .replica(shard * map.chainLength + position - 1) }
+
+  /// Updates applied so far.
+  public var history: SequenceNumber { applied }
+  /// Updates passed on and not yet acknowledged.
+  public var sentCount: Int { sent.count }
+  public var memoryBytes: Int { tables.memoryBytes + sent.memoryBytes }
+  public var taskCount: Int { tables.taskCount }
+  public var objectCount: Int { tables.objectCount }
+
+  public mutating func receive(
+    _ message: Message, from source: Address, at now: Instant,
+    into effects: inout EffectBuffer<Effect>
+  ) {
+    switch message {
+    case .taskLogged, .taskCompleted, .locationAdded, .locationRemoved, .actorCreated,
+      .functionRegistered, .nodeRegistered, .objectsFreed:
+      precondition(isHead, "a write reached member \(position) of shard \(shard), not its head")
+      applied.value += 1
+      apply(message, client: source, into: &effects)
+      if !isTail {
+        let record = UpdateRecord(
+          update: message, client: source, sequence: applied, epoch: map.epoch)
+        let handle = payloads.insert(record)
+        sent.append(handle)
+        effects.append(.send(.updatePropagated(handle, applied), to: successor))
+      }
+    case .updatePropagated(let handle, let sequence):
+      precondition(
+        sequence.value == applied.value + 1,
+        "shard \(shard) member \(position): update \(sequence.value) after \(applied.value)")
+      applied = sequence
+      let record = payloads.update(handle)
+      apply(record.update, client: record.client, into: &effects)
+      if isTail {
+        effects.append(.send(.updatesAcknowledged(sequence), to: predecessor))
+      } else {
+        sent.append(handle)
+        effects.append(.send(.updatePropagated(handle, sequence), to: successor))
+      }
+    case .updatesAcknowledged(let sequence):
+      while acknowledged < sequence, let handle = sent.popFirst() {
+        acknowledged.value += 1
+        if isHead { payloads.remove(handle) }
+      }
+      if !isHead { effects.append(.send(message, to: predecessor)) }
+    case .objectLookedUp(let object, let mode):
+      lookUp(object, mode, for: source, into: &effects)
+    case .actorLookedUp(let creation):
+      if let node = tables.actorNode(creation, orSubscribe: source) {
+        effects.append(.send(.actorLocated(creation, node), to: source))
+      }
+    case .functionsFollowed:
+      tables.followFunctions(source)
+      for i in 0..<tables.functions.count {
+        effects.append(.send(.functionPublished(tables.functions[i]), to: source))
+      }
+    default:
+      preconditionFailure("a GCS replica does not understand \(message.kind)")
+    }
+  }
+
+  private mutating func apply(
+    _ update: Message, client: Address, into effects: inout EffectBuffer<Effect>
+  ) {
+    switch update {
+    case .taskLogged(let task, let node):
+      tables.logTask(task, node)
+    case .taskCompleted(let task, let node, let status):
+      complete(task, node, status, client: client, into: &effects)
+    case .locationAdded(let object, let node, let size, let status):
+      addLocation(object, node, size, status, into: &effects)
+    case .locationRemoved(let object, let node):
+      let entry = tables.removeLocation(object, node)
+      if isTail, let entry {
+        tables.forEachSubscriber(of: entry, persistentOnly: true) { address in
+          effects.append(.send(.locationLost(object, node), to: address))
+        }
+      }
+    case .actorCreated(let creation, let node):
+      let answers = isTail
+      tables.setActor(creation, node) { address in
+        if answers { effects.append(.send(.actorLocated(creation, node), to: address)) }
+      }
+    case .functionRegistered(let function):
+      tables.functions.append(function)
+      if isTail {
+        for i in 0..<tables.functionFollowers.count {
+          effects.append(.send(.functionPublished(function), to: tables.functionFollowers[i]))
+        }
+      }
+    case .nodeRegistered(let node):
+      tables.nodes.append(node)
+    case .objectsFreed(let handle):
+      free(handle, client: client, into: &effects)
+    default:
+      preconditionFailure("\(update.kind) is not an update")
+    }
+  }
+
+  /// A late or repeated completion of a task that is done changes nothing.
+  private mutating func complete(
+    _ task: TaskHandle, _ node: NodeID, _ status: ObjectStatus, client: Address,
+    into effects: inout EffectBuffer<Effect>
+  ) {
+    let spec = specs[task]
+    if tables.completeTask(task, node, returns: spec.returns) {
+      for index in 0..<Int32(spec.returns) {
+        let object = ObjectHandle(producer: task, index: index)
+        addLocation(object, node, spec.outputSize, status, into: &effects)
+      }
+    }
+    if isTail { effects.append(.send(.writesCommitted(task), to: client)) }
+  }
+
+  private mutating func addLocation(
+    _ object: ObjectHandle, _ node: NodeID, _ size: ByteCount, _ status: ObjectStatus,
+    into effects: inout EffectBuffer<Effect>
+  ) {
+    guard let entry = tables.addLocation(object, node, size, status) else {
+      // Freed before it was made: the copy goes, and with it the freeing reference.
+      tables.forget(object)
+      if isTail {
+        effects.append(.send(.objectFreed(object), to: .raylet(node)))
+        specs.release(object.producer)
+      }
+      return
+    }
+    guard isTail, tables.hasSubscribers(entry) else { return }
+    tables.forEachSubscriber(of: entry, persistentOnly: false) { address in
+      effects.append(.send(.objectLocated(object, node, size, status), to: address))
+    }
+    tables.dropOneShotSubscribers(of: entry)
+  }
+
+  private mutating func lookUp(
+    _ object: ObjectHandle, _ mode: LookupMode, for client: Address,
+    into effects: inout EffectBuffer<Effect>
+  ) {
+    let entry = tables.object(object)
+    if tables.isFreed(entry) {
+      effects.append(.send(.objectFreed(object), to: client))
+      return
+    }
+    let (size, status) = tables.description(entry)
+    switch mode {
+    case .anyLocation:
+      if let node = tables.someLocation(entry) {
+        effects.append(.send(.objectLocated(object, node, size, status), to: client))
+      } else {
+        tables.subscribe(client, to: entry, persistent: false)
+      }
+    case .everyLocation:
+      tables.subscribe(client, to: entry, persistent: true)
+      var known = false
+      tables.forEachLocation(of: entry) { node in
+        known = true
+        effects.append(.send(.objectLocated(object, node, size, status), to: client))
+      }
+      if !known { effects.append(.send(.objectUnknown(object), to: client)) }
+    }
+  }
+
+  /// Drops freed objects, and with the last return value the task itself: its lineage is no longer
+  /// needed. The tail, last to apply, tells who still holds a copy or listens.
+  private mutating func free(
+    _ handle: BatchHandle, client: Address, into effects: inout EffectBuffer<Effect>
+  ) {
+    let batch = payloads.batch(handle)
+    for i in 0..<batch.pointee.count {
+      let object = batch.pointee[i]
+      guard let entry = tables.existingObject(object), tables.hasLocation(entry) else {
+        tables.markFreed(object)
+        continue
+      }
+      if isTail {
+        tables.forEachLocation(of: entry) { node in
+          let holder = Address.raylet(node)
+          if holder != client { effects.append(.send(.objectFreed(object), to: holder)) }
+        }
+        tables.forEachSubscriber(of: entry, persistentOnly: true) { address in
+          effects.append(.send(.objectFreed(object), to: address))
+        }
+      }
+      tables.forget(object)
+      if isTail { specs.release(object.producer) }
+    }
+    if isTail { payloads.remove(handle) }
+  }
+
+  /// Checked after every input in tests: the chain's bookkeeping agrees with itself.
+  public func checkInvariants() {
+    precondition(
+      acknowledged.value + UInt32(sent.count) == applied.value || isTail,
+      "shard \(shard) member \(position): \(applied.value) applied, "
+        + "\(acknowledged.value) acknowledged, \(sent.count) under way")
+    precondition(!isTail || sent.isEmpty, "the tail of shard \(shard) has a sent list")
+  }
+}

@@ -1,0 +1,71 @@
+import Primitives
+
+/// What a machine orders the world to do.
+@frozen
+public enum Effect: Sendable, BitwiseCopyable {
+  case send(Message, to: Address)
+  /// Send a chunk of an object over the bulk network: the receiver gets `chunkArrived` and, unless
+  /// the push is `.single`, the sender gets `chunkSent` when the chunk has left.
+  case transfer(Transfer)
+  /// Deliver `timerFired(token)` to this machine after `delay`.
+  case startTimer(TimerToken, after: TimeSpan)
+  case execute(TaskHandle, on: WorkerID)
+  case startWorker(WorkerID)
+  /// Tell the application: an object it wanted without a request is there.
+  case resultArrived(ObjectHandle, ObjectStatus)
+  /// Tell the application: a `get` or `wait` ended.
+  case requestEnded(RequestID, RequestOutcome)
+  /// For traces, measures and checkers; emitted only where the configuration asks for it.
+  case record(Transition)
+}
+
+/// One chunk on its way.
+@frozen
+public struct Transfer: Sendable, BitwiseCopyable {
+  public var object: ObjectHandle
+  public var to: NodeID
+  /// Bytes of this chunk.
+  public var bytes: UInt32
+  public var index: UInt16
+  public var count: UInt16
+  /// Size of the whole object.
+  public var objectSize: ByteCount
+  public var status: ObjectStatus
+  public var push: PushID
+}
+
+/// A `get` or `wait` in progress at one driver.
+@frozen
+public struct RequestID: Hashable, Sendable, BitwiseCopyable {
+  public var slot: UInt32
+  @inlinable public init(_ slot: UInt32) { self.slot = slot }
+}
+
+@frozen
+public enum RequestOutcome: UInt8, Sendable, BitwiseCopyable {
+  /// Everything that was asked for is there.
+  case satisfied
+  /// An object of a `get` carries an error.
+  case failed
+  case timedOut
+}
+
+/// A step in the life of a task or an object.
+@frozen
+public enum Transition: Sendable, BitwiseCopyable {
+  case submitted(TaskHandle)
+  case escalated(TaskHandle)
+  case placed(TaskHandle, NodeID)
+  case queued(TaskHandle, NodeID)
+  case inputsReady(TaskHandle, NodeID)
+  case started(TaskHandle, NodeID, WorkerID)
+  case finished(TaskHandle, NodeID, WorkerID, ObjectStatus)
+  /// No node of the cluster could ever run it: it stays pending.
+  case infeasible(TaskHandle)
+  case storeLookedUp(ObjectHandle, NodeID, found: Bool)
+  case argumentsRead(TaskHandle, NodeID)
+  case sealed(ObjectHandle, NodeID, ByteCount)
+  case transferStarted(ObjectHandle, to: NodeID)
+  case transferFinished(ObjectHandle, from: NodeID, to: NodeID)
+  case evicted(ObjectHandle, NodeID, toDisk: Bool)
+}

@@ -1,0 +1,133 @@
+import Primitives
+
+/// How an object stands: a value, or the typed error that every `get` of it raises.
+@frozen
+public enum ObjectStatus: UInt8, Sendable, BitwiseCopyable {
+  case value
+  /// The producing task threw; dependents are not executed and carry the same error.
+  case taskFailed
+  /// Freed by the program while somebody still wanted it.
+  case freed
+  /// Larger than the store of the node that should hold it.
+  case storeFull
+
+  @inlinable public var isError: Bool { self != .value }
+}
+
+/// What a client wants of an object.
+@frozen
+public enum Want: UInt8, Sendable, BitwiseCopyable {
+  /// A copy in the local store.
+  case local
+  /// To know that it exists somewhere (`wait` with fetch off).
+  case existence
+}
+
+/// Which locations a reader of the object table asks for.
+@frozen
+public enum LookupMode: UInt8, Sendable, BitwiseCopyable {
+  /// One location, now or when the first appears: to pull a copy.
+  case anyLocation
+  /// All locations, now and as they change, until the object is freed: to place tasks near it.
+  /// Answers "unknown" at once when there is none yet.
+  case everyLocation
+}
+
+/// What one machine tells another, or the world tells a machine: facts, in the past tense.
+///
+/// Plain words and handles only, so that an event costs no allocation and no reference count.
+@frozen
+public enum Message: Sendable, BitwiseCopyable {
+  // MARK: Driver or worker to its raylet
+  /// A task was submitted; with `wanted`, its first return value is wanted locally as well.
+  case taskSubmitted(TaskHandle, wanted: Bool)
+  case objectWanted(ObjectHandle, Want)
+  case objectPut(ObjectHandle, ByteCount)
+  case referencesFreed(BatchHandle)
+  case workerBlocked(WorkerID)
+  case workerUnblocked(WorkerID)
+  /// The world to a raylet: a worker ended its task.
+  case taskFinished(TaskHandle, WorkerID, ObjectStatus)
+  /// The world to a raylet: a worker process is up.
+  case workerStarted(WorkerID)
+
+  // MARK: Raylet to driver or worker
+  case objectReady(ObjectHandle, ObjectStatus)
+
+  // MARK: Scheduling
+  case taskEscalated(TaskHandle)
+  case taskPlaced(TaskHandle)
+  case heartbeat(HeartbeatHandle)
+
+  // MARK: Object managers among themselves
+  case objectRequested(ObjectHandle)
+  case objectRefused(ObjectHandle)
+  /// Chunk `index` of `count` arrived; `bytes` is the whole object's size.
+  case chunkArrived(ObjectHandle, index: UInt16, count: UInt16, ByteCount, ObjectStatus)
+  /// The world to the sender: a chunk of this push has left, another may follow.
+  case chunkSent(PushID)
+
+  // MARK: Writes to the GCS (idempotent; to the head of the key's chain)
+  case taskLogged(TaskHandle, NodeID)
+  /// The task is done: its entry and the locations of its return values, all in the same shard.
+  case taskCompleted(TaskHandle, NodeID, ObjectStatus)
+  case locationAdded(ObjectHandle, NodeID, ByteCount, ObjectStatus)
+  case locationRemoved(ObjectHandle, NodeID)
+  case actorCreated(TaskHandle, NodeID)
+  case functionRegistered(FunctionID)
+  case nodeRegistered(NodeID)
+  case objectsFreed(BatchHandle)
+
+  // MARK: Reads of the GCS (at the tail), which also subscribe
+  case objectLookedUp(ObjectHandle, LookupMode)
+  case actorLookedUp(TaskHandle)
+  case functionsFollowed
+
+  // MARK: Answers and notifications of the GCS
+  /// The client's writes on this task, up to its completion, are on every member of the chain.
+  case writesCommitted(TaskHandle)
+  case objectLocated(ObjectHandle, NodeID, ByteCount, ObjectStatus)
+  case locationLost(ObjectHandle, NodeID)
+  case objectUnknown(ObjectHandle)
+  case objectFreed(ObjectHandle)
+  case actorLocated(TaskHandle, NodeID)
+  case functionPublished(FunctionID)
+
+  // MARK: Along a chain
+  case updatePropagated(UpdateHandle, SequenceNumber)
+  case updatesAcknowledged(SequenceNumber)
+
+  // MARK: The machine to its later self
+  case timerFired(TimerToken)
+}
+
+/// The number of an update in its chain: from 1, without gaps.
+@frozen
+public struct SequenceNumber: Hashable, Comparable, Sendable, BitwiseCopyable {
+  public var value: UInt32
+  @inlinable public init(_ value: UInt32) { self.value = value }
+  @inlinable public static func < (a: SequenceNumber, b: SequenceNumber) -> Bool {
+    a.value < b.value
+  }
+}
+
+/// A transfer in progress at its sender.
+@frozen
+public struct PushID: Hashable, Sendable, BitwiseCopyable {
+  public var slot: UInt32
+  @inlinable public init(_ slot: UInt32) { self.slot = slot }
+  /// A transfer of one chunk: nothing follows it.
+  @inlinable public static var single: PushID { PushID(.max) }
+}
+
+/// What a machine asked to be reminded of. A timer is never cancelled: a machine ignores those
+/// whose purpose has passed.
+@frozen
+public struct TimerToken: Hashable, Sendable, BitwiseCopyable {
+  public var purpose: UInt32
+  public var subject: UInt32
+  @inlinable public init(purpose: UInt32, subject: UInt32 = 0) {
+    self.purpose = purpose
+    self.subject = subject
+  }
+}

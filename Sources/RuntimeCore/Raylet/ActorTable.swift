@@ -1,0 +1,111 @@
+import Primitives
+
+/// The actors of one node and the order of their methods.
+///
+/// Methods of one caller run in the order of their call numbers (the stateful edges of the paper): a
+/// caller's queue holds early arrivals back, and holds back everything behind a method whose inputs
+/// are missing. Callers take turns in order of readiness.
+struct ActorTable: ~Copyable {
+  struct Actor: BitwiseCopyable {
+    var creation: TaskHandle
+    var worker: UInt32
+    var runHead: UInt32
+    var runTail: UInt32
+    var isAlive: Bool
+    var isBusy: Bool
+    /// The constructor failed: every method carries its error.
+    var isFailed: Bool
+  }
+
+  struct CallerQueue: BitwiseCopyable {
+    var nextSequence: UInt32
+    /// Waiting methods by rising call number.
+    var head: UInt32
+  }
+
+  static let end = UInt32.max
+
+  private var slots = WordMap<UInt32>()
+  private var actors = SlotTable<Actor>()
+  private var callers = WordMap<CallerQueue>()
+
+  var count: Int { slots.count }
+  var memoryBytes: Int { slots.memoryBytes + actors.memoryBytes + callers.memoryBytes }
+
+  func find(_ creation: TaskHandle) -> UInt32? { slots[UInt64(creation.index)] }
+  func pointer(_ slot: UInt32) -> UnsafeMutablePointer<Actor> { actors.pointer(slot) }
+
+  mutating func add(_ creation: TaskHandle) -> UInt32 {
+    let slot = actors.insert(
+      Actor(
+        creation: creation, worker: .max, runHead: Self.end, runTail: Self.end, isAlive: false,
+        isBusy: false, isFailed: false))
+    slots.set(UInt64(creation.index), slot)
+    return slot
+  }
+
+  private func key(_ spec: TaskSpec) -> UInt64 {
+    UInt64(spec.actor.index) << 32 | UInt64(spec.submitter)
+  }
+
+  /// A method arrived, its inputs perhaps missing: it takes its place in its caller's order.
+  mutating func enqueue(
+    _ slot: UInt32, _ specs: TaskSpecTable, _ tasks: borrowing SlotTable<LocalTask>
+  ) {
+    let task = tasks.pointer(slot)
+    let spec = specs[task.pointee.handle]
+    let queue = callers.pointer(
+      key(spec), inserting: CallerQueue(nextSequence: 0, head: Self.end))
+    var previous = Self.end
+    var link = queue.pointee.head
+    while link != Self.end,
+      specs[tasks.pointer(link).pointee.handle].sequence < spec.sequence
+    {
+      previous = link
+      link = tasks.pointer(link).pointee.next
+    }
+    task.pointee.next = link
+    if previous == Self.end {
+      queue.pointee.head = slot
+    } else {
+      tasks.pointer(previous).pointee.next = slot
+    }
+  }
+
+  /// A method's inputs are there: moves every method of its caller whose turn has come to the actor's
+  /// run queue.
+  mutating func advance(
+    _ slot: UInt32, actor: UInt32, _ specs: TaskSpecTable, _ tasks: borrowing SlotTable<LocalTask>
+  ) {
+    let spec = specs[tasks.pointer(slot).pointee.handle]
+    guard let queue = callers.pointer(key(spec)) else { return }
+    while queue.pointee.head != Self.end {
+      let first = queue.pointee.head
+      let task = tasks.pointer(first)
+      guard task.pointee.state == .ready,
+        specs[task.pointee.handle].sequence == queue.pointee.nextSequence
+      else { return }
+      queue.pointee.head = task.pointee.next
+      queue.pointee.nextSequence += 1
+      task.pointee.next = Self.end
+      let record = actors.pointer(actor)
+      if record.pointee.runTail == Self.end {
+        record.pointee.runHead = first
+      } else {
+        tasks.pointer(record.pointee.runTail).pointee.next = first
+      }
+      record.pointee.runTail = first
+    }
+  }
+
+  /// The next method for an actor that is alive and idle.
+  mutating func takeNext(_ actor: UInt32, _ tasks: borrowing SlotTable<LocalTask>) -> UInt32? {
+    let record = actors.pointer(actor)
+    guard record.pointee.isAlive, !record.pointee.isBusy, record.pointee.runHead != Self.end
+    else { return nil }
+    let slot = record.pointee.runHead
+    record.pointee.runHead = tasks.pointer(slot).pointee.next
+    if record.pointee.runHead == Self.end { record.pointee.runTail = Self.end }
+    return slot
+  }
+}

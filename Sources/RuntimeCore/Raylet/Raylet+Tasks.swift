@@ -1,0 +1,284 @@
+import Primitives
+import Scheduling
+
+extension Raylet {
+  // MARK: Arrival
+
+  mutating func submitted(
+    _ task: TaskHandle, wanted: Bool, at now: Instant, into effects: inout EffectBuffer<Effect>
+  ) {
+    let spec = specs[task]
+    if records { effects.append(.record(.submitted(task))) }
+    if spec.kind == .actorMethod {
+      route(task, into: &effects, at: now)
+      if wanted { wantResult(of: task, into: &effects, at: now) }
+      return
+    }
+    var missing = 0
+    for i in 0..<spec.argumentCount where !store.isInMemory(specs.argument(task, i)) {
+      missing += 1
+    }
+    let demand = specs.demand(shape: spec.shape)
+    let view = LocalView(
+      total: total, available: available, queueLength: queueLength, workers: cpuCount,
+      missingInputs: missing)
+    switch spillover.decide(demand: demand, view: view) {
+    case .keep:
+      enqueue(task, notifies: wanted, at: now, into: &effects)
+      dispatch(at: now, into: &effects)
+    case .escalate:
+      escalate(task, into: &effects)
+      if wanted { wantResult(of: task, into: &effects, at: now) }
+    }
+  }
+
+  private mutating func wantResult(
+    of task: TaskHandle, into effects: inout EffectBuffer<Effect>, at now: Instant
+  ) {
+    let submitter = Address(raw: specs[task].submitter)
+    let result = ObjectHandle(producer: task, index: 0)
+    wanted(result, .local, by: submitter, at: now, into: &effects)
+  }
+
+  private mutating func escalate(_ task: TaskHandle, into effects: inout EffectBuffer<Effect>) {
+    let count = UInt64(parameters.globalSchedulers)
+    let scheduler = count == 1 ? 0 : Int(random.below(count))
+    if records { effects.append(.record(.escalated(task))) }
+    effects.append(.send(.taskEscalated(task), to: .globalScheduler(scheduler)))
+  }
+
+  /// A global scheduler, or another raylet for an actor's method, sent a task here: it stays.
+  mutating func placed(
+    _ task: TaskHandle, by source: Address, at now: Instant,
+    into effects: inout EffectBuffer<Effect>
+  ) {
+    if source.role == .globalScheduler { placements[source.number] += 1 }
+    enqueue(task, notifies: false, at: now, into: &effects)
+    dispatch(at: now, into: &effects)
+  }
+
+  /// Queues a task on this node: logs it in the task table and sees to its inputs.
+  mutating func enqueue(
+    _ task: TaskHandle, notifies: Bool, at now: Instant, into effects: inout EffectBuffer<Effect>
+  ) {
+    let spec = specs[task]
+    effects.append(.send(.taskLogged(task, node), to: map.head(shard(task))))
+    if records { effects.append(.record(.queued(task, node))) }
+    arrivals &+= 1
+    let slot = tasks.insert(
+      LocalTask(
+        handle: task, worker: WorkerPool.none, next: ReadyQueues.end, arrival: arrivals,
+        missing: 0, shape: spec.shape, state: .waitingForInputs, inputError: .value,
+        notifiesSubmitter: notifies))
+    switch spec.kind {
+    case .actorCreation: _ = actors.add(task)
+    case .actorMethod: actors.enqueue(slot, specs, tasks)
+    case .task, .driver: break
+    }
+    waitingCount += 1
+    for i in 0..<spec.argumentCount {
+      let argument = specs.argument(task, i)
+      let held = store.find(argument)
+      if records {
+        let found = held.map { !store[$0].isOnDisk } ?? false
+        effects.append(.record(.storeLookedUp(argument, node, found: found)))
+      }
+      if let held, !store[held].isOnDisk {
+        inputArrived(held, for: slot)
+      } else {
+        tasks.pointer(slot).pointee.missing += 1
+        waitFor(argument, .task(slot), at: now, into: &effects)
+      }
+    }
+    if tasks.pointer(slot).pointee.missing == 0 { inputsReady(slot, at: now, into: &effects) }
+  }
+
+  /// Pins an input for a task, and takes over its error.
+  func takeOver(_ status: ObjectStatus, for slot: UInt32) {
+    if status.isError { tasks.pointer(slot).pointee.inputError = status }
+  }
+
+  mutating func inputArrived(_ held: UInt32, for slot: UInt32) {
+    store.pin(held)
+    takeOver(store[held].status, for: slot)
+  }
+
+  mutating func inputsReady(
+    _ slot: UInt32, at now: Instant, into effects: inout EffectBuffer<Effect>
+  ) {
+    let task = tasks.pointer(slot)
+    waitingCount -= 1
+    task.pointee.state = .ready
+    if records { effects.append(.record(.inputsReady(task.pointee.handle, node))) }
+    if specs[task.pointee.handle].kind == .actorMethod {
+      methodReady(slot, at: now, into: &effects)
+    } else if task.pointee.inputError.isError {
+      complete(slot, task.pointee.inputError, at: now, into: &effects)
+    } else {
+      ready.append(slot, shape: task.pointee.shape, atFront: youngestFirst, tasks)
+    }
+  }
+
+  // MARK: Dispatch
+
+  /// Starts ready tasks while resources and workers last.
+  mutating func dispatch(at now: Instant, into effects: inout EffectBuffer<Effect>) {
+    while ready.count > 0 {
+      if workers.idleCount == 0 {
+        startWorkers(into: &effects)
+        return
+      }
+      let available = self.available
+      let specs = self.specs
+      // GPUs are tried as instances: the sum may fit while no single one has the fraction.
+      let gpus = self.gpus
+      guard
+        let slot = ready.take(
+          youngest: youngestFirst, tasks,
+          fits: { shape in
+            let demand = specs.demand(shape: shape)
+            guard demand.fits(in: available) else { return false }
+            if demand.gpuUnits == 0 { return true }
+            var copy = gpus
+            return copy.take(units: demand.gpuUnits) != nil
+          })
+      else { return }
+      let worker = workers.take().unsafelyUnwrapped
+      let demand = specs.demand(shape: tasks.pointer(slot).pointee.shape)
+      self.available -= demand
+      if demand.gpuUnits > 0 {
+        workers.pointer(worker).pointee.gpus = self.gpus.take(units: demand.gpuUnits)!
+      }
+      run(slot, on: worker, at: now, into: &effects)
+    }
+  }
+
+  /// Starts as many worker processes as could run ready tasks now: blocked workers have given their
+  /// CPUs back, or actors have taken workers out of the pool.
+  private mutating func startWorkers(into effects: inout EffectBuffer<Effect>) {
+    let free = max(1, Int(available.cpuUnits / ResourceVector.unitsPerOne))
+    let limit = cpuCount + max(1, cpuCount) * parameters.extraWorkersPerCPU
+    var needed = min(ready.count, free) - workers.starting
+    while needed > 0 && workers.pooled < limit {
+      effects.append(.startWorker(workers.add(isReady: false)))
+      needed -= 1
+    }
+  }
+
+  mutating func run(
+    _ slot: UInt32, on worker: WorkerID, at now: Instant, into effects: inout EffectBuffer<Effect>
+  ) {
+    let task = tasks.pointer(slot)
+    task.pointee.state = .running
+    task.pointee.worker = worker.index
+    let record = workers.pointer(worker)
+    record.pointee.task = slot
+    record.pointee.startedAt = now
+    record.pointee.state = .running
+    if records {
+      effects.append(.record(.started(task.pointee.handle, node, worker)))
+      if specs[task.pointee.handle].argumentCount > 0 {
+        effects.append(.record(.argumentsRead(task.pointee.handle, node)))
+      }
+    }
+    effects.append(.execute(task.pointee.handle, on: worker))
+  }
+
+  // MARK: Completion
+
+  mutating func finished(
+    _ task: TaskHandle, _ worker: WorkerID, _ status: ObjectStatus, at now: Instant,
+    into effects: inout EffectBuffer<Effect>
+  ) {
+    let record = workers.pointer(worker)
+    let slot = record.pointee.task
+    precondition(
+      slot != WorkerPool.none && tasks.pointer(slot).pointee.handle == task,
+      "raylet \(node.index): worker \(worker.index) finished a task that it does not run")
+    let spec = specs[task]
+    averageTaskSeconds = smoothed(
+      averageTaskSeconds, now.since(record.pointee.startedAt).seconds)
+    if records { effects.append(.record(.finished(task, node, worker, status))) }
+    switch spec.kind {
+    case .actorMethod:
+      record.pointee.task = WorkerPool.none
+      record.pointee.state = .idle
+      actors.pointer(record.pointee.actor).pointee.isBusy = false
+    case .actorCreation:
+      // The constructor's resources stay with the actor for its life.
+      let actor = actors.find(task)!
+      workers.dedicate(worker, to: actor)
+      actors.pointer(actor).pointee.worker = worker.index
+      actors.pointer(actor).pointee.isAlive = true
+      actors.pointer(actor).pointee.isFailed = status.isError
+      effects.append(.send(.actorCreated(task, node), to: map.head(shard(task))))
+    case .task, .driver:
+      let demand = specs.demand(shape: spec.shape)
+      available += demand
+      if demand.gpuUnits > 0 {
+        gpus.giveBack(record.pointee.gpus)
+        record.pointee.gpus = .none
+      }
+      workers.giveBack(worker)
+    }
+    complete(slot, status, at: now, into: &effects)
+    if spec.kind != .task { runMethods(of: workers.pointer(worker).pointee.actor, at: now, into: &effects) }
+    dispatch(at: now, into: &effects)
+  }
+
+  /// The task ends here, executed or not: its outputs are sealed, its inputs let go, the GCS told.
+  mutating func complete(
+    _ slot: UInt32, _ status: ObjectStatus, at now: Instant,
+    into effects: inout EffectBuffer<Effect>
+  ) {
+    let task = tasks.pointer(slot).pointee
+    let spec = specs[task.handle]
+    for i in 0..<spec.argumentCount {
+      if let held = store.find(specs.argument(task.handle, i)), store[held].pins > 0 {
+        unpin(held)
+      }
+    }
+    var status = status
+    if spec.outputSize > store.capacity && !status.isError { status = .storeFull }
+    effects.append(
+      .send(.taskCompleted(task.handle, node, status), to: map.head(shard(task.handle))))
+    for index in 0..<Int32(spec.returns) {
+      let output = ObjectHandle(producer: task.handle, index: index)
+      seal(output, spec.outputSize, status, isPrimary: true, at: now, into: &effects)
+      objectIsLocal(output, status, at: now, into: &effects)
+    }
+    if task.notifiesSubmitter {
+      let result = ObjectHandle(producer: task.handle, index: 0)
+      effects.append(.send(.objectReady(result, status), to: Address(raw: spec.submitter)))
+    }
+    tasks.remove(slot)
+  }
+
+  // MARK: Workers that block
+
+  /// A worker waits in `get`: its CPUs are free for others, its GPUs are not.
+  mutating func blocked(
+    _ worker: WorkerID, at now: Instant, into effects: inout EffectBuffer<Effect>
+  ) {
+    let slot = workers.pointer(worker).pointee.task
+    let task = tasks.pointer(slot)
+    task.pointee.state = .blocked
+    workers.block(worker)
+    available += heldCPUs(slot)
+    dispatch(at: now, into: &effects)
+  }
+
+  /// It goes on: it takes its CPUs back even if that overdraws the node for a while.
+  mutating func unblocked(_ worker: WorkerID) {
+    let slot = workers.pointer(worker).pointee.task
+    tasks.pointer(slot).pointee.state = .running
+    workers.unblock(worker)
+    available -= heldCPUs(slot)
+  }
+
+  private func heldCPUs(_ slot: UInt32) -> ResourceVector {
+    let task = tasks.pointer(slot).pointee
+    let kind = specs[task.handle].kind
+    return kind == .actorMethod ? .zero : specs.demand(shape: task.shape).cpuOnly
+  }
+}

@@ -1,0 +1,237 @@
+import Primitives
+import Scheduling
+
+/// What one node is made of.
+public struct NodeDescription: Sendable, Equatable {
+  public var resources: ResourceVector
+  public var store: ByteCount
+
+  public init(resources: ResourceVector, store: ByteCount) {
+    self.resources = resources
+    self.store = store
+  }
+}
+
+/// The daemon of one node: local scheduler and object manager (OSDI'18 §4.2, Fig 5 and 6).
+///
+/// Life of a task here:
+///
+///     submitted ──keep──► waiting for inputs ──► ready ──► running ⇄ blocked ──► finished
+///         │ escalate          ▲                  │
+///         ▼                   │ placed           └ an input carries an error ──► finished
+///     global scheduler ───────┘
+///
+/// Invariants (`checkInvariants`): what is available and what is held sum to what the node has; no
+/// task runs before all its inputs are in the local store and pinned; a task is in one queue only.
+///
+/// It holds no lock, reads no clock and talks to nobody: see ARCHITECTURE.md, "The seam". It does
+/// not yet recover from the loss of a node or a worker; attempts and epochs are carried for that.
+public struct Raylet: ~Copyable {
+  enum Timer {
+    static let heartbeat: UInt32 = 0
+    static let restore: UInt32 = 1
+  }
+
+  public let node: NodeID
+  let parameters: Parameters
+  let specs: TaskSpecTable
+  let payloads: MessagePayloads
+  let map: ControlStoreMap
+  let spillover: any SpilloverPolicy
+  let youngestFirst: Bool
+  let records: Bool
+  var random: RandomStream
+
+  let total: ResourceVector
+  var available: ResourceVector
+  var gpus: GPUInstances
+  let cpuCount: Int
+
+  var tasks = SlotTable<LocalTask>()
+  var ready = ReadyQueues()
+  var waitingCount = 0
+  var arrivals: UInt32 = 0
+  var workers = WorkerPool()
+  var actors = ActorTable()
+  /// Where actors of other nodes live, by creation task; `none` while the GCS is asked.
+  var actorNodes = WordMap<NodeID>()
+  var methodsAwaitingActor = RingQueue<TaskHandle>()
+
+  var store: ObjectStore
+  var dependencies = DependencyManager()
+  var pulls: PullManager
+  var pushes = PushManager()
+  /// Freed objects not yet reported, a batch for each shard.
+  var freed: UnsafeMutablePointer<Batch>
+
+  var averageTaskSeconds: Double
+  var averageBandwidth: Double
+  var placements: UnsafeMutablePointer<UInt64>
+
+  public init(
+    node: NodeID, description: NodeDescription, parameters: Parameters, map: ControlStoreMap,
+    spillover: any SpilloverPolicy, dispatch: any DispatchPolicy, specs: TaskSpecTable,
+    payloads: MessagePayloads, seed: UInt64
+  ) {
+    self.node = node
+    self.parameters = parameters
+    self.specs = specs
+    self.payloads = payloads
+    self.map = map
+    self.spillover = spillover
+    youngestFirst = dispatch.order == .lifo
+    records = parameters.recordsTransitions
+    random = RandomStream(seed: seed, stream: 0x5241_594C << 32 | UInt64(node.index))
+    total = description.resources
+    available = description.resources
+    gpus = GPUInstances(count: Int(description.resources.gpuUnits / ResourceVector.unitsPerOne))
+    cpuCount = Int(description.resources.cpuUnits / ResourceVector.unitsPerOne)
+    store = ObjectStore(capacity: description.store)
+    pulls = PullManager(
+      quota: ByteCount(description.store.bytes / 100 * UInt64(parameters.pullQuotaPercent)))
+    freed = .allocate(capacity: Int(map.shards))
+    freed.initialize(repeating: Batch(), count: Int(map.shards))
+    averageTaskSeconds = parameters.priorTaskTime.seconds
+    averageBandwidth = parameters.priorBandwidth.bytesPerSecond
+    placements = .allocate(capacity: parameters.globalSchedulers)
+    placements.initialize(repeating: 0, count: parameters.globalSchedulers)
+    for _ in 0..<cpuCount { _ = workers.add(isReady: true) }
+  }
+
+  deinit {
+    freed.deallocate()
+    placements.deallocate()
+  }
+
+  /// Tasks that wait here, for inputs or for resources.
+  public var queueLength: Int { waitingCount + ready.count }
+  /// Bytes in the local store's memory.
+  public var storedBytes: ByteCount { store.used }
+  public var storedObjects: Int { store.count }
+  public var fallbackBytes: ByteCount { store.fallback }
+  /// Tasks queued or running here.
+  public var taskCount: Int { tasks.count }
+  public var availableResources: ResourceVector { available }
+
+  /// Bytes of heap that this raylet holds.
+  public var memoryBytes: Int {
+    tasks.memoryBytes + workers.memoryBytes + actors.memoryBytes + store.memoryBytes
+      + dependencies.memoryBytes + pulls.memoryBytes + pushes.memoryBytes
+      + actorNodes.memoryBytes + Int(map.shards) * MemoryLayout<Batch>.stride
+  }
+
+  /// The node joins: registers itself, follows the function table, starts its heartbeat.
+  public mutating func start(at now: Instant, into effects: inout EffectBuffer<Effect>) {
+    effects.append(.send(.nodeRegistered(node), to: map.head(map.systemShard)))
+    effects.append(.send(.functionsFollowed, to: map.tail(map.systemShard)))
+    sendHeartbeats(into: &effects)
+  }
+
+  public mutating func receive(
+    _ message: Message, from source: Address, at now: Instant,
+    into effects: inout EffectBuffer<Effect>
+  ) {
+    switch message {
+    case .taskSubmitted(let task, let wanted):
+      submitted(task, wanted: wanted, at: now, into: &effects)
+    case .taskPlaced(let task):
+      placed(task, by: source, at: now, into: &effects)
+    case .taskFinished(let task, let worker, let status):
+      finished(task, worker, status, at: now, into: &effects)
+    case .writesCommitted(let task):
+      specs.release(task)
+    case .objectWanted(let object, let want):
+      wanted(object, want, by: source, at: now, into: &effects)
+    case .objectPut(let object, let size):
+      put(object, size, by: source, at: now, into: &effects)
+    case .objectLocated(let object, let holder, let size, let status):
+      located(object, holder, size, status, at: now, into: &effects)
+    case .objectRequested(let object):
+      requested(object, by: source.node, at: now, into: &effects)
+    case .objectRefused(let object):
+      refused(object, at: now, into: &effects)
+    case .chunkArrived(let object, _, let count, let size, let status):
+      chunkArrived(object, count, size, status, from: source.node, at: now, into: &effects)
+    case .chunkSent(let push):
+      chunkSent(push, into: &effects)
+    case .referencesFreed(let batch):
+      free(batch, into: &effects)
+    case .objectFreed(let object):
+      dropFreed(object, at: now, into: &effects)
+    case .workerBlocked(let worker):
+      blocked(worker, at: now, into: &effects)
+    case .workerUnblocked(let worker):
+      unblocked(worker)
+    case .workerStarted(let worker):
+      workers.started(worker)
+      dispatch(at: now, into: &effects)
+    case .actorLocated(let creation, let home):
+      actorLocated(creation, home, into: &effects)
+    case .timerFired(let token):
+      timerFired(token, at: now, into: &effects)
+    case .functionPublished, .locationLost, .objectUnknown:
+      break
+    default:
+      preconditionFailure("raylet \(node.index) does not understand \(message.kind) from \(source)")
+    }
+  }
+
+  // MARK: Heartbeats and timers
+
+  private mutating func timerFired(
+    _ token: TimerToken, at now: Instant, into effects: inout EffectBuffer<Effect>
+  ) {
+    switch token.purpose {
+    case Timer.heartbeat:
+      sendHeartbeats(into: &effects)
+      flushFreed(into: &effects)
+    case Timer.restore:
+      restored(token.subject, at: now, into: &effects)
+    default:
+      preconditionFailure("raylet \(node.index): timer with unknown purpose \(token.purpose)")
+    }
+  }
+
+  private mutating func sendHeartbeats(into effects: inout EffectBuffer<Effect>) {
+    for scheduler in 0..<parameters.globalSchedulers {
+      let heartbeat = Heartbeat(
+        node: node, total: total, available: available, queueLength: UInt32(queueLength),
+        placementsReceived: placements[scheduler], averageTaskSeconds: averageTaskSeconds,
+        averageBandwidth: averageBandwidth)
+      effects.append(
+        .send(.heartbeat(payloads.insert(heartbeat)), to: .globalScheduler(scheduler)))
+    }
+    effects.append(
+      .startTimer(TimerToken(purpose: Timer.heartbeat), after: parameters.heartbeat))
+  }
+
+  /// Exponential smoothing, `new = old + weight × (sample − old)`.
+  func smoothed(_ average: Double, _ sample: Double) -> Double {
+    average + parameters.averageWeight * (sample - average)
+  }
+
+  func shard(_ task: TaskHandle) -> UInt32 { map.shard(specs[task].id) }
+
+  /// True for the timers and reports that go on for ever: a world that holds only these is idle.
+  public static func isBackground(_ message: Message) -> Bool {
+    switch message {
+    case .heartbeat: true
+    case .timerFired(let token): token.purpose == Timer.heartbeat
+    default: false
+    }
+  }
+
+  /// Slow; for tests and checked runs.
+  public func checkInvariants() {
+    store.checkInvariants()
+    precondition(
+      available.fits(in: total),
+      "raylet \(node.index): more is available (\(available.lanes)) than there is (\(total.lanes))")
+    precondition(waitingCount >= 0, "raylet \(node.index): \(waitingCount) tasks wait")
+  }
+
+  /// At the end of a run that left nothing pending, everything has been given back.
+  public var isQuiescent: Bool {
+    queueLength == 0 && pushes.count == 0 && pulls.activeCount == 0 && dependencies.count == 0
+  }
+}

@@ -1,0 +1,99 @@
+import Primitives
+
+/// A task at its raylet, from arrival to completion.
+struct LocalTask: BitwiseCopyable {
+  enum State: UInt8, BitwiseCopyable {
+    case waitingForInputs, ready, running, blocked
+  }
+
+  var handle: TaskHandle
+  var worker: UInt32
+  /// The next task in whichever queue this one is.
+  var next: UInt32
+  /// Position in the order of arrival: decides between shapes.
+  var arrival: UInt32
+  var missing: UInt32
+  var shape: UInt16
+  var state: State
+  /// An input carried this error: the task will not run, its outputs carry the same.
+  var inputError: ObjectStatus
+  /// The submitter waits for return value 0 and gets told directly.
+  var notifiesSubmitter: Bool
+}
+
+/// Ready tasks in one queue for each resource shape: choosing the next costs the number of shapes,
+/// not the number of tasks, and a task that does not fit holds up only its own shape.
+struct ReadyQueues: ~Copyable {
+  struct Queue: BitwiseCopyable {
+    var head = ReadyQueues.end
+    var tail = ReadyQueues.end
+  }
+
+  static let end = UInt32.max
+
+  private var queues: UnsafeMutablePointer<Queue>
+  private var capacity: Int
+  /// Shapes that ever had a task here.
+  private var shapes = 0
+  private(set) var count = 0
+
+  init() {
+    capacity = 8
+    queues = .allocate(capacity: capacity)
+    queues.initialize(repeating: Queue(), count: capacity)
+  }
+
+  deinit { queues.deallocate() }
+
+  mutating func append(_ slot: UInt32, shape: UInt16, atFront: Bool, _ tasks: borrowing SlotTable<LocalTask>) {
+    let index = Int(shape)
+    if index >= capacity { grow(to: index + 1) }
+    if index >= shapes { shapes = index + 1 }
+    let task = tasks.pointer(slot)
+    task.pointee.next = Self.end
+    if queues[index].head == Self.end {
+      queues[index] = Queue(head: slot, tail: slot)
+    } else if atFront {
+      task.pointee.next = queues[index].head
+      queues[index].head = slot
+    } else {
+      tasks.pointer(queues[index].tail).pointee.next = slot
+      queues[index].tail = slot
+    }
+    count += 1
+  }
+
+  /// Removes and returns the first task, by arrival (latest first with `youngest`), whose demand
+  /// passes `fits`.
+  mutating func take(
+    youngest: Bool, _ tasks: borrowing SlotTable<LocalTask>, fits: (UInt16) -> Bool
+  ) -> UInt32? {
+    if count == 0 { return nil }
+    var chosen = -1
+    var arrival: UInt32 = 0
+    for shape in 0..<shapes where queues[shape].head != Self.end {
+      let candidate = tasks.pointer(queues[shape].head).pointee.arrival
+      // Arrival numbers wrap; the difference does not, with fewer than 2³¹ tasks queued.
+      let isBetter =
+        chosen < 0 || (Int32(bitPattern: candidate &- arrival) < 0) != youngest
+      if isBetter && fits(UInt16(shape)) {
+        chosen = shape
+        arrival = candidate
+      }
+    }
+    if chosen < 0 { return nil }
+    let slot = queues[chosen].head
+    queues[chosen].head = tasks.pointer(slot).pointee.next
+    count -= 1
+    return slot
+  }
+
+  private mutating func grow(to needed: Int) {
+    let larger = UnsafeMutablePointer<Queue>.allocate(capacity: max(needed, capacity * 2))
+    larger.initialize(repeating: Queue(), count: max(needed, capacity * 2))
+    larger.update(from: queues, count: capacity)
+    queues.deallocate()
+    queues = larger
+    capacity = max(needed, capacity * 2)
+  }
+}

@@ -1,0 +1,134 @@
+import Primitives
+
+/// The worker processes of one node. Idle ones are taken last-in first-out: the warmest first.
+///
+///     starting ──► idle ──► running ⇄ blocked (in `get`; its CPUs are given back)
+///                    ▲─────────┘ └──► dedicated to an actor, for good
+struct WorkerPool: ~Copyable {
+  enum State: UInt8, BitwiseCopyable { case starting, idle, running, blocked }
+
+  struct Worker: BitwiseCopyable {
+    /// What it runs: a slot of the raylet's tasks.
+    var task: UInt32
+    /// The actor it belongs to: a slot of the raylet's actors; `none` for a pooled worker.
+    var actor: UInt32
+    var gpus: GPUAssignment
+    var startedAt: Instant
+    var state: State
+  }
+
+  static let none = UInt32.max
+
+  private var workers = SlotTable<Worker>()
+  private var idle = RingQueue<UInt32>()
+  /// Workers that are not dedicated to an actor, starting ones included.
+  private(set) var pooled = 0
+  private(set) var starting = 0
+  private(set) var blocked = 0
+
+  var idleCount: Int { idle.count }
+  var memoryBytes: Int { workers.memoryBytes + idle.memoryBytes }
+
+  func pointer(_ id: WorkerID) -> UnsafeMutablePointer<Worker> { workers.pointer(id.index) }
+
+  /// A new worker; with `isReady` it is idle at once (started with the node).
+  mutating func add(isReady: Bool) -> WorkerID {
+    let index = workers.insert(
+      Worker(
+        task: Self.none, actor: Self.none, gpus: .none, startedAt: .zero,
+        state: isReady ? .idle : .starting))
+    pooled += 1
+    if isReady { idle.append(index) } else { starting += 1 }
+    return WorkerID(Int(index))
+  }
+
+  mutating func started(_ id: WorkerID) {
+    starting -= 1
+    workers.pointer(id.index).pointee.state = .idle
+    idle.append(id.index)
+  }
+
+  mutating func take() -> WorkerID? {
+    guard let index = idle.popLast() else { return nil }
+    workers.pointer(index).pointee.state = .running
+    return WorkerID(Int(index))
+  }
+
+  mutating func giveBack(_ id: WorkerID) {
+    let worker = workers.pointer(id.index)
+    worker.pointee.state = .idle
+    worker.pointee.task = Self.none
+    idle.append(id.index)
+  }
+
+  /// The worker now serves one actor only and leaves the pool.
+  mutating func dedicate(_ id: WorkerID, to actor: UInt32) {
+    let worker = workers.pointer(id.index)
+    worker.pointee.actor = actor
+    worker.pointee.task = Self.none
+    worker.pointee.state = .idle
+    pooled -= 1
+  }
+
+  mutating func block(_ id: WorkerID) {
+    workers.pointer(id.index).pointee.state = .blocked
+    blocked += 1
+  }
+
+  mutating func unblock(_ id: WorkerID) {
+    workers.pointer(id.index).pointee.state = .running
+    blocked -= 1
+  }
+}
+
+/// Which GPUs of a node somebody holds: whole ones by mask, or a fraction of a single one.
+struct GPUAssignment: BitwiseCopyable, Equatable {
+  var mask: UInt32
+  /// Ten-thousandths of each masked GPU.
+  var units: Int32
+  static var none: GPUAssignment { GPUAssignment(mask: 0, units: 0) }
+}
+
+/// The GPUs of one node as instances: each is shared by holders whose fractions sum to at most one.
+struct GPUInstances: BitwiseCopyable {
+  private var free: InlineArray<32, Int32> = .init(repeating: 0)
+  private let count: Int
+
+  static let limit = 32
+
+  init(count: Int) {
+    precondition(count <= Self.limit, "\(count) GPUs on a node; at most \(Self.limit)")
+    self.count = count
+    for i in 0..<count { free[i] = ResourceVector.unitsPerOne }
+  }
+
+  /// Whole GPUs with the lowest numbers, or for a fraction the fullest GPU that still has room; nil
+  /// when no such instance is free, though the sum over all might be.
+  mutating func take(units: Int32) -> GPUAssignment? {
+    if units == 0 { return GPUAssignment.none }
+    let one = ResourceVector.unitsPerOne
+    if units < one {
+      var best = -1
+      for i in 0..<count where free[i] >= units && (best < 0 || free[i] < free[best]) { best = i }
+      if best < 0 { return nil }
+      free[best] -= units
+      return GPUAssignment(mask: 1 << UInt32(best), units: units)
+    }
+    var needed = units / one
+    var mask: UInt32 = 0
+    for i in 0..<count where needed > 0 && free[i] == one {
+      mask |= 1 << UInt32(i)
+      needed -= 1
+    }
+    if needed > 0 { return nil }
+    for i in 0..<count where mask & (1 << UInt32(i)) != 0 { free[i] = 0 }
+    return GPUAssignment(mask: mask, units: one)
+  }
+
+  mutating func giveBack(_ assignment: GPUAssignment) {
+    for i in 0..<count where assignment.mask & (1 << UInt32(i)) != 0 {
+      free[i] += assignment.units
+      precondition(free[i] <= ResourceVector.unitsPerOne, "GPU \(i) was given back twice")
+    }
+  }
+}

@@ -1,0 +1,86 @@
+import Primitives
+
+/// The paper's placement (OSDI'18 §4.2.2): among nodes with enough resources of the types that the
+/// task requests, the one with the lowest estimated waiting time
+///
+///     wait(n) = queue(n) × average task time + remote input bytes(n) ÷ average bandwidth
+///
+/// What the paper leaves open is a parameter:
+/// - `queue=ledger` counts the last heartbeat's queue and what was assigned since; `heartbeat` the
+///   heartbeat alone (the bug of ray#1180, to reproduce it).
+/// - `perSlot=yes` divides the queue term by the node's CPUs (ray#800); the paper does not.
+/// - `available=prefer` takes nodes with free resources first, where nothing waits; `ignore` ranks
+///   all feasible nodes by the formula alone.
+/// - `locality=off` drops the transfer term: the "unaware" series of Fig 8a.
+/// - `scope=global` uses one average task time, `node` each node's own.
+/// - `tie=random` draws among equal minima from the scheduler's stream; `first` takes the lowest
+///   node number. Waits are compared in whole nanoseconds, never as floats.
+struct LowestWait: PlacementPolicy {
+  enum QueueSource: String, CaseIterable { case ledger, heartbeat }
+  enum Switch: String, CaseIterable { case yes, no }
+  enum Availability: String, CaseIterable { case prefer, ignore }
+  enum Locality: String, CaseIterable { case on, off }
+  enum Scope: String, CaseIterable { case global, node }
+  enum Tie: String, CaseIterable { case random, first }
+
+  let spec: PolicySpec
+  let queue: QueueSource
+  let perSlot: Bool
+  let preferAvailable: Bool
+  let locality: Bool
+  let perNode: Bool
+  let randomTies: Bool
+
+  init(_ spec: PolicySpec) throws(PolicyError) {
+    var reader = ParameterReader(spec)
+    queue = try reader.choice("queue", default: QueueSource.ledger)
+    perSlot = try reader.choice("perSlot", default: Switch.no) == .yes
+    preferAvailable = try reader.choice("available", default: Availability.prefer) == .prefer
+    locality = try reader.choice("locality", default: Locality.on) == .on
+    perNode = try reader.choice("scope", default: Scope.global) == .node
+    randomTies = try reader.choice("tie", default: Tie.random) == .random
+    self.spec = try reader.finish()
+  }
+
+  func place(
+    _ request: PlacementRequest, view: ClusterView, random: inout RandomStream
+  ) -> NodeID? {
+    var best = UInt64.max
+    var chosen = -1
+    var ties: UInt64 = 0
+    for index in 0..<view.nodes.count {
+      let node = view.nodes[index]
+      guard node.isAlive, request.demand.fits(in: node.total) else { continue }
+      let wait = waitNanoseconds(index, node, request, view)
+      if wait < best {
+        best = wait
+        chosen = index
+        ties = 1
+      } else if wait == best {
+        ties += 1
+        // Reservoir sampling: each of the tied nodes ends up chosen with equal probability.
+        if randomTies && random.below(ties) == 0 { chosen = index }
+      }
+    }
+    return chosen < 0 ? nil : NodeID(chosen)
+  }
+
+  @inline(__always)
+  private func waitNanoseconds(
+    _ index: Int, _ node: NodeView, _ request: PlacementRequest, _ view: ClusterView
+  ) -> UInt64 {
+    var seconds = 0.0
+    if !(preferAvailable && request.demand.fits(in: node.available)) {
+      var length = Double(node.queueLength)
+      if queue == .ledger { length += Double(node.inFlight) }
+      if perSlot { length /= max(1, node.total.amount(ResourceVector.cpuLane)) }
+      seconds = length * (perNode ? node.averageTaskSeconds : view.averageTaskSeconds)
+    }
+    if locality && !request.remoteBytes.isEmpty {
+      seconds += Double(request.remoteBytes[index]) / view.averageBandwidth
+    }
+    let wait = seconds * 1e9
+    // The largest wait is kept below .max, which means "no node yet".
+    return wait < 0x1p62 ? UInt64(wait) : 1 << 62
+  }
+}
