@@ -28,6 +28,15 @@ public final class Session: @unchecked Sendable {
     cluster.configuration.nodes[Int(node.index)].description.resources
   }
 
+  /// The lanes of the custom resources `prefix0`, `prefix1`, … of this cluster, in that order.
+  public func lanes(named prefix: String) -> [Int] {
+    var lanes: [Int] = []
+    while let lane = cluster.configuration.resourceNames.knownLane(of: "\(prefix)\(lanes.count)") {
+      lanes.append(lane)
+    }
+    return lanes
+  }
+
   /// The seed of the run, for the program's own random streams.
   public var seed: UInt64 { cluster.configuration.seed }
 

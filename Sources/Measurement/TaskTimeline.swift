@@ -64,14 +64,14 @@ public struct TransferRecord: Sendable, Hashable, BitwiseCopyable {
 public struct TaskTimeline: Sendable {
   /// The names that `TaskRecord.function` points to.
   public var functions: [String]
-  public private(set) var tasks: [TaskRecord] = []
-  public private(set) var transfers: [TransferRecord] = []
+  public internal(set) var tasks: [TaskRecord] = []
+  public internal(set) var transfers: [TransferRecord] = []
 
   // What record i waited for is linked[linkStarts[i] ..< controlStarts[i]] (data) and
   // linked[controlStarts[i] ..< linkStarts[i + 1]] (control), as task numbers.
-  private var linked: [UInt64] = []
-  private var linkStarts: [Int] = [0]
-  private var controlStarts: [Int] = []
+  @usableFromInline var linked: [UInt64] = []
+  @usableFromInline var linkStarts: [Int] = [0]
+  @usableFromInline var controlStarts: [Int] = []
 
   public init(functions: [String] = []) { self.functions = functions }
 
@@ -86,20 +86,25 @@ public struct TaskTimeline: Sendable {
   ///   - dependencies: the numbers of the tasks whose values are its arguments.
   ///   - control: the numbers of the tasks that its submitter had waited for (`get`, `wait`)
   ///     before it submitted this one.
+  @inlinable
   public mutating func append(
     _ record: TaskRecord, dependencies: some Sequence<UInt64>,
     control: some Sequence<UInt64> = EmptyCollection<UInt64>()
   ) {
-    tasks.append(record)
-    linked.append(contentsOf: dependencies)
+    // One by one: appending a sequence reserves for its exact length each time.
+    for number in dependencies { linked.append(number) }
     controlStarts.append(linked.count)
-    linked.append(contentsOf: control)
+    for number in control { linked.append(number) }
     linkStarts.append(linked.count)
+    add(record)
   }
 
+  @inlinable
   public mutating func append(_ record: TaskRecord) {
     append(record, dependencies: EmptyCollection<UInt64>())
   }
+
+  @usableFromInline mutating func add(_ record: TaskRecord) { tasks.append(record) }
 
   public mutating func append(_ transfer: TransferRecord) { transfers.append(transfer) }
 

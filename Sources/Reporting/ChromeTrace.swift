@@ -39,10 +39,10 @@ public enum ChromeTrace {
     for (index, task) in timeline.tasks.enumerated() {
       let function = Int(task.function)
       let known = function < names.count
-      let fallback = timeline.name(of: task)
       json.event(
         phase: "X", category: "task",
-        quotedName: known ? titles[function] : JSONBuffer.quoted("task::" + fallback))
+        quotedName: known
+          ? titles[function] : JSONBuffer.quoted("task::" + timeline.name(of: task)))
       json.place(task)
       json.moment(task.started)
       json.duration(task.finished.since(task.started))
@@ -51,7 +51,7 @@ public enum ChromeTrace {
       json.raw("\",\"attempt_number\":")
       json.number(UInt64(task.attempt))
       json.raw(",\"func_or_class_name\":")
-      json.raw(bytes: known ? names[function] : JSONBuffer.quoted(fallback))
+      json.raw(bytes: known ? names[function] : JSONBuffer.quoted(timeline.name(of: task)))
       json.raw(",\"scheduling_us\":")
       json.microseconds(task.placed.since(task.submitted).nanoseconds)
       json.raw(",\"fetch_us\":")
@@ -72,7 +72,7 @@ public enum ChromeTrace {
     }
 
     for (index, transfer) in timeline.transfers.enumerated() {
-      json.event(phase: "X", category: "transfer", quotedName: Array("\"transfer\"".utf8))
+      json.event(phase: "X", category: "transfer", name: "transfer")
       json.place(process: UInt64(transfer.to.index), thread: transferThread + lanes.lane[index])
       json.moment(transfer.start)
       json.duration(transfer.end.since(transfer.start))

@@ -1,22 +1,57 @@
 import Measurement
 import Primitives
 
-/// JSON written byte by byte, for traces of millions of events.
-struct JSONBuffer {
-  private(set) var bytes: [UInt8] = []
+/// JSON written byte by byte into storage of its own, for traces of millions of events.
+struct JSONBuffer: ~Copyable {
+  private var storage: UnsafeMutablePointer<UInt8>
+  private var capacity: Int
+  private(set) var count = 0
   private var isFirst = true
 
-  var count: Int { bytes.count }
+  init(capacity: Int = 1 << 16) {
+    storage = .allocate(capacity: capacity)
+    self.capacity = capacity
+  }
 
-  mutating func removeAll() { bytes.removeAll(keepingCapacity: true) }
+  deinit { storage.deallocate() }
+
+  var bytes: [UInt8] { Array(UnsafeBufferPointer(start: storage, count: count)) }
+
+  mutating func removeAll() { count = 0 }
+
+  /// Where the next `size` bytes go; they count as written.
+  @inline(__always)
+  private mutating func space(_ size: Int) -> UnsafeMutablePointer<UInt8> {
+    if count + size > capacity { grow(size) }
+    let place = storage + count
+    count += size
+    return place
+  }
+
+  @inline(never)
+  private mutating func grow(_ size: Int) {
+    let larger = max(capacity * 2, count + size)
+    let moved = UnsafeMutablePointer<UInt8>.allocate(capacity: larger)
+    moved.moveInitialize(from: storage, count: count)
+    storage.deallocate()
+    storage = moved
+    capacity = larger
+  }
 
   mutating func open() { raw("[") }
   mutating func close() { raw("\n]\n") }
 
   mutating func raw(_ text: StaticString) {
-    text.withUTF8Buffer { bytes.append(contentsOf: $0) }
+    let size = text.utf8CodeUnitCount
+    space(size).update(from: text.utf8Start, count: size)
   }
-  mutating func raw(bytes more: [UInt8]) { bytes.append(contentsOf: more) }
+
+  mutating func raw(bytes more: [UInt8]) {
+    more.withUnsafeBufferPointer { source in
+      guard let start = source.baseAddress else { return }
+      space(source.count).update(from: start, count: source.count)
+    }
+  }
 
   /// Begins an event, up to its name.
   mutating func event(phase: StaticString, category: StaticString, quotedName: [UInt8]) {
@@ -28,6 +63,14 @@ struct JSONBuffer {
     raw(category)
     raw("\",\"name\":")
     raw(bytes: quotedName)
+  }
+
+  /// The same for a name without anything to escape.
+  mutating func event(phase: StaticString, category: StaticString, name: StaticString) {
+    event(phase: phase, category: category, quotedName: [])
+    raw("\"")
+    raw(name)
+    raw("\"")
   }
 
   mutating func place(process: UInt64, thread: UInt64) {
@@ -77,8 +120,7 @@ struct JSONBuffer {
 
   /// A data edge: two flow events with the same id.
   mutating func edge(from producer: TaskRecord, to consumer: TaskRecord, id: UInt64) {
-    let name = Array("\"data\"".utf8)
-    event(phase: "s", category: "dataflow", quotedName: name)
+    event(phase: "s", category: "dataflow", name: "data")
     flow(id)
     place(producer)
     // A flow event belongs to the slice that encloses it; a slice does not include its own end.
@@ -86,7 +128,7 @@ struct JSONBuffer {
     moment(
       Instant(nanoseconds: last > producer.started.nanoseconds ? last - 1 : last))
     raw("}")
-    event(phase: "f", category: "dataflow", quotedName: name)
+    event(phase: "f", category: "dataflow", name: "data")
     flow(id)
     raw(",\"bp\":\"e\"")
     place(consumer)
@@ -100,34 +142,37 @@ struct JSONBuffer {
   }
 
   mutating func number(_ value: UInt64) {
-    if value < 10 {
-      bytes.append(UInt8(ascii: "0") + UInt8(value))
-      return
-    }
-    let start = bytes.count
+    var digits = 1
     var rest = value
-    while rest > 0 {
-      bytes.append(UInt8(ascii: "0") + UInt8(rest % 10))
+    while rest >= 10 {
+      rest /= 10
+      digits += 1
+    }
+    let place = space(digits)
+    rest = value
+    for index in stride(from: digits - 1, through: 0, by: -1) {
+      place[index] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest % 10)
       rest /= 10
     }
-    bytes[start...].reverse()
   }
 
   /// Nanoseconds as microseconds with three decimals, exactly.
   mutating func microseconds(_ nanoseconds: UInt64) {
     number(nanoseconds / 1000)
     let rest = nanoseconds % 1000
-    bytes.append(UInt8(ascii: "."))
-    bytes.append(UInt8(ascii: "0") + UInt8(rest / 100))
-    bytes.append(UInt8(ascii: "0") + UInt8(rest / 10 % 10))
-    bytes.append(UInt8(ascii: "0") + UInt8(rest % 10))
+    let place = space(4)
+    place[0] = UInt8(ascii: ".")
+    place[1] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest / 100)
+    place[2] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest / 10 % 10)
+    place[3] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest % 10)
   }
 
   /// Sixteen hexadecimal digits, as identities are printed elsewhere.
   mutating func hex(_ value: UInt64) {
-    for shift in stride(from: 60, through: 0, by: -4) {
-      let digit = UInt8(value >> UInt64(shift) & 15)
-      bytes.append(digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") + digit - 10)
+    let place = space(16)
+    for index in 0..<16 {
+      let digit = UInt8(truncatingIfNeeded: value >> UInt64(60 - 4 * index) & 15)
+      place[index] = digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") + digit - 10
     }
   }
 

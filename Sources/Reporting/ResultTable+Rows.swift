@@ -63,7 +63,7 @@ extension ResultTable {
     if origins { headings.append(Heading("origin")) }
     if anyPublished {
       headings.append(Heading("published", .trailing))
-      if origins { headings.append(Heading("published in")) }
+      if origins { headings.append(Heading("read from")) }
       headings.append(Heading("ours ÷ published", .trailing))
     }
 

@@ -38,7 +38,7 @@ import Testing
   @Test("the document says for each number where it comes from")
   func markdown() {
     let table = ResultTable.listings(rows, published: published)[0]
-    #expect(table.headings.map(\.title).contains("published in"))
+    #expect(table.headings.map(\.title).contains("read from"))
     #expect(table.rows[1] == ["tree", "10", "2 ± 0.2 s", "simulated", "4 s", "plot", "0.50×"])
     #expect(table.markdown.hasPrefix("## Fig: time\n\n| series | nodes |"))
     #expect(table.markdown.contains("published (plot): Figure 1"))

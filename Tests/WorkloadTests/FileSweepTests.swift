@@ -174,7 +174,8 @@ struct FileSweepTests {
       (
         "seeds", "[1",
         "--set seeds=[1: not valid YAML: did not find expected ',' or ']' "
-          + "(while parsing a flow sequence that begins in line 1); close the bracket, and put quotes around a value that contains , [ ] { or }"
+          + "(while parsing a flow sequence that begins in line 1); close the bracket, "
+          + "and put quotes around a value that contains , [ ] { or }"
       ),
       (
         "cluster.network.latency", "5",

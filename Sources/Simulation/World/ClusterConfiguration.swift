@@ -35,6 +35,8 @@ public struct ClusterConfiguration: Sendable {
   public var placement: any PlacementPolicy
   public var dispatch: any DispatchPolicy
   public var seed: UInt64 = 1
+  /// The names behind the lanes of every resource vector.
+  public var resourceNames = ResourceNames()
 
   public init(
     nodes: [SimulatedNode], head: NodeID, topology: Topology, network: BulkNetworkModel,

@@ -75,7 +75,7 @@ public struct FileReader: Sendable {
     String(path.split(separator: "/").last ?? "")
   }
 
-  /// `relative` as seen from the folder of `file`; `a/../` is taken out, so that messages are short.
+  /// `relative` as seen from the folder of `file`; `a/../` is taken out to keep messages short.
   static func resolve(_ relative: String, from file: String) -> String {
     if relative.hasPrefix("/") { return relative }
     let base = folder(of: file)

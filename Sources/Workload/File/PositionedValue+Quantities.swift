@@ -1,7 +1,7 @@
 import Primitives
 
 /// A unit and how much it is of the base unit.
-struct Unit: Sendable {
+struct QuantityUnit: Sendable {
   var name: String
   var factor: Double
 }
@@ -15,7 +15,7 @@ public enum QuantityKind: Sendable {
   /// Plain numbers, without a unit.
   case number
 
-  var units: [Unit] {
+  var units: [QuantityUnit] {
     switch self {
     case .duration: return Units.durations
     case .size: return Units.sizes
@@ -43,24 +43,28 @@ public enum QuantityKind: Sendable {
 enum Units {
   /// In nanoseconds, so that decimal texts in common units come out exact.
   static let durations = [
-    Unit(name: "ns", factor: 1), Unit(name: "us", factor: 1e3), Unit(name: "µs", factor: 1e3),
-    Unit(name: "μs", factor: 1e3), Unit(name: "ms", factor: 1e6), Unit(name: "s", factor: 1e9),
-    Unit(name: "min", factor: 60e9), Unit(name: "h", factor: 3600e9),
+    QuantityUnit(name: "ns", factor: 1), QuantityUnit(name: "us", factor: 1e3),
+    QuantityUnit(name: "µs", factor: 1e3),
+    QuantityUnit(name: "μs", factor: 1e3), QuantityUnit(name: "ms", factor: 1e6),
+    QuantityUnit(name: "s", factor: 1e9),
+    QuantityUnit(name: "min", factor: 60e9), QuantityUnit(name: "h", factor: 3600e9),
   ]
   /// In bytes: decimal as networks count, binary with an i.
   static let sizes = [
-    Unit(name: "B", factor: 1), Unit(name: "KB", factor: 1e3), Unit(name: "kB", factor: 1e3),
-    Unit(name: "MB", factor: 1e6), Unit(name: "GB", factor: 1e9), Unit(name: "TB", factor: 1e12),
-    Unit(name: "KiB", factor: 0x1p10), Unit(name: "MiB", factor: 0x1p20),
-    Unit(name: "GiB", factor: 0x1p30), Unit(name: "TiB", factor: 0x1p40),
+    QuantityUnit(name: "B", factor: 1), QuantityUnit(name: "KB", factor: 1e3),
+    QuantityUnit(name: "kB", factor: 1e3),
+    QuantityUnit(name: "MB", factor: 1e6), QuantityUnit(name: "GB", factor: 1e9),
+    QuantityUnit(name: "TB", factor: 1e12),
+    QuantityUnit(name: "KiB", factor: 0x1p10), QuantityUnit(name: "MiB", factor: 0x1p20),
+    QuantityUnit(name: "GiB", factor: 0x1p30), QuantityUnit(name: "TiB", factor: 0x1p40),
   ]
   /// In bytes per second.
   static let bandwidths =
     ["bps", "bit/s"].flatMap { suffix in
       [("", 1.0), ("K", 1e3), ("k", 1e3), ("M", 1e6), ("G", 1e9), ("T", 1e12)].map {
-        Unit(name: $0.0 + suffix, factor: $0.1 / 8)
+        QuantityUnit(name: $0.0 + suffix, factor: $0.1 / 8)
       }
-    } + sizes.map { Unit(name: $0.name + "/s", factor: $0.factor) }
+    } + sizes.map { QuantityUnit(name: $0.name + "/s", factor: $0.factor) }
 }
 
 extension PositionedValue {
@@ -101,7 +105,7 @@ extension PositionedValue {
   }
 
   /// The number in `text` times its unit: finite and not negative.
-  func quantity(_ text: String, units: [Unit], expected: String, suffixes: [String])
+  func quantity(_ text: String, units: [QuantityUnit], expected: String, suffixes: [String])
     throws(WorkloadError) -> Double
   {
     func fail(_ hint: String?) -> WorkloadError {

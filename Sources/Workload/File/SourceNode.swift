@@ -35,7 +35,9 @@ extension SourceNode {
   static let maximumValues = 2_000_000
 
   /// Parses one YAML document. `file` is only what messages call it.
-  static func parse(_ text: String, file: String) throws(WorkloadError) -> SourceNode {
+  static func parse(
+    _ text: String, file: String, maximumValues: Int = Self.maximumValues
+  ) throws(WorkloadError) -> SourceNode {
     // libYAML looks for a byte order mark only where it guesses the encoding.
     let text =
       text.unicodeScalars.first == "\u{FEFF}" ? String(text.unicodeScalars.dropFirst()) : text
@@ -60,7 +62,7 @@ extension SourceNode {
         "the file is empty", at: SourcePosition(file: file, line: 1, column: 1),
         expected: "a mapping of keys to values")
     }
-    var converter = Converter(file: file)
+    var converter = Converter(file: file, limit: maximumValues)
     return try converter.node(root, depth: 0)
   }
 
@@ -161,18 +163,22 @@ extension SourceNode {
 /// Copies a Yams tree into ours, expanding aliases and merge keys.
 private struct Converter {
   let file: String
+  let limit: Int
   var count = 0
 
-  init(file: String) { self.file = file }
+  init(file: String, limit: Int) {
+    self.file = file
+    self.limit = limit
+  }
 
   mutating func node(_ node: Yams.Node, depth: Int) throws(WorkloadError) -> SourceNode {
     let mark = node.mark
     let position = SourcePosition(file: file, line: mark?.line ?? 1, column: mark?.column ?? 1)
     if depth > SourceNode.maximumDepth { throw SourceNode.tooDeep(at: position) }
     count += 1
-    if count > SourceNode.maximumValues {
+    if count > limit {
       throw WorkloadError(
-        "more than \(SourceNode.maximumValues) values", at: position,
+        "more than \(limit) values", at: position,
         hint: "check what the aliases (*name) repeat, or use a generator")
     }
     switch node {

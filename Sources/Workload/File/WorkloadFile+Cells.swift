@@ -159,8 +159,8 @@ extension WorkloadFile {
     let path = hidden.0.path
     let place = x.map { " and x (\($0.name)) \(first.x?.text ?? "")" } ?? ""
     return WorkloadError(
-      "the cells \(path)=\(clip(hidden.0.text)) and \(path)=\(clip(hidden.1.text)) share the series "
-        + "'\(clip(first.series))'\(place)",
+      "the cells \(path)=\(clip(hidden.0.text)) and \(path)=\(clip(hidden.1.text)) share "
+        + "the series '\(clip(first.series))'\(place)",
       at: series?.position ?? sweep.flatMap(\.paths).first { $0.value == path }?.position
         ?? root.position,
       hint: "add {\(path)} to 'series', or make it the x axis")

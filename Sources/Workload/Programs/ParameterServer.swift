@@ -1,0 +1,138 @@
+import Heliostat
+import Primitives
+
+/// A sharded parameter server: actors hold the parameters of a linear regression on generated data,
+/// workers compute gradients on batches of their own.
+///
+/// `mode: synchronous` applies the mean gradient of all workers in every step, behind a barrier;
+/// `asynchronous` lets each worker pull, compute and push on its own. The data are drawn from known
+/// weights, so that convergence can be checked: the run fails when the final error is too large.
+struct ParameterServer: WorkloadProgram {
+  static let name = "parameter-server"
+  static let summary = "linear regression on sharded actors, synchronous or asynchronous workers"
+
+  enum Mode: String, CaseIterable, Sendable { case synchronous, asynchronous }
+
+  let mode: Mode
+  let workers: Int
+  let shards: Int
+  let steps: Int
+  let dimension: Int
+  let batch: Int
+  let rate: Double
+  let gradientTime: Distribution
+  let parameterSize: ByteCount
+  let tolerance: Double
+
+  init(_ with: inout MappingReader) throws(WorkloadError) {
+    mode = try with.choice("mode", default: .synchronous)
+    workers = try with.int("workers", default: 8, in: 1...100_000)
+    shards = try with.int("shards", default: 2, in: 1...10_000)
+    steps = try with.int("steps", default: 50, in: 1...1_000_000)
+    dimension = try with.int("dimension", default: 16, in: 1...100_000)
+    batch = try with.int("batch", default: 32, in: 1...1_000_000)
+    rate = try with.double("rate", default: 0.2, in: 0...100)
+    gradientTime = try with.distribution(
+      "gradient-time", of: .duration, default: .logNormal(median: 0.05, sigma: 0.3))
+    parameterSize = try with.size("parameter-size", default: ByteCount(10_000_000))
+    tolerance = try with.double("tolerance", default: 0.05, in: 0...1e9)
+  }
+
+  var largestObject: ByteCount { parameterSize }
+
+  private func range(_ shard: Int) -> Range<Int> {
+    shard * dimension / shards..<(shard + 1) * dimension / shards
+  }
+
+  /// The mean gradient of the squared error on one batch of exact data `y = w · x`.
+  private func gradient(_ weights: [Double], _ truth: [Double], _ random: inout RandomStream)
+    -> [Double]
+  {
+    var sum = [Double](repeating: 0, count: dimension)
+    let scale = 1 / Double(batch)
+    for _ in 0..<batch {
+      let x = (0..<dimension).map { _ in 2 * random.unit() - 1 }
+      var error = 0.0
+      for i in 0..<dimension { error += (weights[i] - truth[i]) * x[i] }
+      for i in 0..<dimension { sum[i] += 2 * error * x[i] * scale }
+    }
+    return sum
+  }
+
+  func run(_ ray: Session, _ sink: MeasureSink) async throws {
+    var random = RandomStream(seed: ray.seed, stream: 0x5053)
+    let truth = (0..<dimension).map { _ in 2 * random.unit() - 1 }
+    let part = ByteCount(max(1, parameterSize.bytes / UInt64(shards)))
+    let server = ray.actorClass("Shard", TaskOptions(resources: .zero)) { [Double]() }
+    let pull = ray.method(
+      "pull", of: server, TaskOptions(outputSize: part, resources: .zero)
+    ) { (weights: inout [Double], size: Int) -> [Double] in
+      if weights.isEmpty { weights = [Double](repeating: 0, count: size) }
+      return weights
+    }
+    let push = ray.method(
+      "push", of: server, TaskOptions(outputSize: ByteCount(8), resources: .zero)
+    ) { [rate] (weights: inout [Double], gradient: [Double], share: Double) -> Int in
+      if weights.isEmpty { weights = [Double](repeating: 0, count: gradient.count) }
+      for i in weights.indices { weights[i] -= rate * share * gradient[i] }
+      return 0
+    }
+    let servers = (0..<shards).map { _ in ray.create(server) }
+    let begin = ray.now
+    let log = sink.latency("gradient step")
+
+    // One worker's loop: the program of a task, so that it blocks by itself.
+    let loop = ray.program("worker", TaskOptions(outputSize: ByteCount(8))) {
+      [self] (ray: Session, number: Int, count: Int, share: Double) -> Int in
+      var random = RandomStream(seed: ray.seed, stream: 0x5753 << 32 | UInt64(number))
+      for _ in 0..<count {
+        let start = ray.now
+        let parts = servers.enumerated().map { shard, actor in
+          ray.call(actor, pull, .value(range(shard).count))
+        }
+        let weights = try await ray.get(parts).flatMap { $0 }
+        ray.compute(TimeSpan(seconds: gradientTime.draw(&random)))
+        let step = gradient(weights, truth, &random)
+        let pushes = servers.enumerated().map { shard, actor in
+          ray.call(actor, push, .value(Array(step[range(shard)])), .value(share))
+        }
+        _ = try await ray.get(pushes)
+        ray.free(parts)
+        ray.free(pushes)
+        log.record(ray.now.since(start))
+      }
+      return count
+    }
+    switch mode {
+    case .asynchronous:
+      let all = (0..<workers).map {
+        ray.submit(loop, .value($0), .value(steps), .value(1 / Double(workers)))
+      }
+      _ = try await ray.get(all)
+    case .synchronous:
+      for step in 0..<steps {
+        let all = (0..<workers).map {
+          ray.submit(
+            loop, .value(step * workers + $0), .value(1), .value(1 / Double(workers)))
+        }
+        _ = try await ray.get(all)
+        ray.free(all)
+      }
+    }
+    let total = ray.now.since(begin).seconds
+    let parts = servers.enumerated().map { shard, actor in
+      ray.call(actor, pull, .value(range(shard).count))
+    }
+    let weights = try await ray.get(parts).flatMap { $0 }
+    var error = 0.0
+    for i in 0..<dimension { error += (weights[i] - truth[i]) * (weights[i] - truth[i]) }
+    error = (error / Double(dimension)).squareRoot()
+    sink.report("makespan", total, unit: "s")
+    sink.report("gradients per second", Double(workers * steps) / total, unit: "1/s")
+    sink.report("weight error", error, unit: "rms")
+    guard error <= tolerance else {
+      throw ProgramError(
+        "after \(steps) steps the weights are off by \(error) (rms), more than \(tolerance)")
+    }
+  }
+}
