@@ -30,11 +30,15 @@ let package = Package(
     .target(name: "Simulation", dependencies: ["Primitives", "Scheduling", "RuntimeCore"]),
     // MARK: The programmer's API and what runs on it.
     .target(
-      name: "Heliostat", dependencies: ["Primitives", "Scheduling", "RuntimeCore", "Simulation"]),
+      name: "Heliostat",
+      dependencies: [
+        "Primitives", "Scheduling", "RuntimeCore", "Simulation",
+        .product(name: "DequeModule", package: "swift-collections"),
+      ]),
     .target(
       name: "Workload",
       dependencies: [
-        "Primitives", "Scheduling", "RuntimeCore", "Simulation", "Heliostat", "Yams",
+        "Primitives", "Scheduling", "RuntimeCore", "Simulation", "Heliostat", "Measurement", "Yams",
         .product(name: "Algorithms", package: "swift-algorithms"),
       ]),
     // MARK: What is measured, and how it is shown.
@@ -53,19 +57,37 @@ let package = Package(
       dependencies: [
         "Primitives", "Scheduling", "RuntimeCore", "Simulation", "Heliostat", "Workload",
         "Measurement", "Reporting", "CAllocationCounter",
-        .product(name: "Logging", package: "swift-log"),
-        .product(name: "Atomics", package: "swift-atomics"),
       ]),
     .target(name: "CAllocationCounter"),
     .executableTarget(
       name: "HeliostatCLI",
       dependencies: [
-        "Experiments",
+        "Experiments", "Workload", "Reporting", "Scheduling",
+        .product(name: "Atomics", package: "swift-atomics"),
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
       ]),
     // MARK: Tests, one folder per room.
     .testTarget(name: "PrimitivesTests", dependencies: ["Primitives"]),
+    .testTarget(name: "SchedulingTests", dependencies: ["Scheduling", "Primitives"]),
+    .testTarget(name: "RuntimeCoreTests", dependencies: ["RuntimeCore", "Scheduling", "Primitives"]),
+    .testTarget(
+      name: "SimulationTests",
+      dependencies: [
+        "Simulation", "RuntimeCore", "Scheduling", "Primitives", "Heliostat", "CAllocationCounter",
+      ]),
+    .testTarget(
+      name: "HeliostatTests",
+      dependencies: ["Heliostat", "Simulation", "RuntimeCore", "Scheduling", "Primitives"]),
+    .testTarget(name: "WorkloadTests", dependencies: ["Workload", "Primitives"]),
+    .testTarget(name: "MeasurementTests", dependencies: ["Measurement", "Primitives"]),
+    .testTarget(name: "ReportingTests", dependencies: ["Reporting", "Measurement", "Primitives"]),
+    .testTarget(
+      name: "ExperimentsTests",
+      dependencies: [
+        "Experiments", "HeliostatCLI", "Workload", "Reporting", "Measurement", "Simulation",
+        "RuntimeCore", "Heliostat", "Primitives",
+      ]),
   ],
   swiftLanguageModes: [.v6]
 )

@@ -5,13 +5,12 @@
 #elseif canImport(Darwin)
   import Darwin
 #endif
-import Primitives
+import DequeModule
 
 /// Runs the jobs of programs one after another on the simulator's own thread, in the order in which
 /// the simulator resumed them. Virtual time stands still while they run.
 final class DeterministicExecutor: TaskExecutor, @unchecked Sendable {
-  private var jobs: [UnownedJob] = []
-  private var next = 0
+  private var jobs: Deque<UnownedJob> = []
   private let thread = pthread_self()
 
   func enqueue(_ job: consuming ExecutorJob) {
@@ -26,12 +25,8 @@ final class DeterministicExecutor: TaskExecutor, @unchecked Sendable {
 
   /// Runs until every program waits for the cluster.
   func drain() {
-    while next < jobs.count {
-      let job = jobs[next]
-      next += 1
+    while let job = jobs.popFirst() {
       job.runSynchronously(on: asUnownedTaskExecutor())
     }
-    jobs.removeAll(keepingCapacity: true)
-    next = 0
   }
 }

@@ -25,10 +25,9 @@ public final class ProgramRuntime: Application, @unchecked Sendable {
   private var arguments: [UInt32: [StoredArgument]] = [:]
   private var values: [UInt64: any Sendable] = [:]
   private var failures: [UInt64: String] = [:]
+  private var freed: Set<UInt64> = []
   private var actors: [UInt32: ActorState] = [:]
   private var outcome: Result<Void, any Error>?
-  /// Hears of every transition, where the configuration records them.
-  public var onTransition: ((Transition, Instant) -> Void)?
 
   public init(driverNode: NodeID, program: @escaping Program) {
     self.driverNode = driverNode
@@ -71,10 +70,6 @@ public final class ProgramRuntime: Application, @unchecked Sendable {
     guard let continuation = continuations.removeValue(forKey: key) else { return }
     continuation.resume(returning: outcome)
     executor.drain()
-  }
-
-  public func recorded(_ transition: Transition, at now: Instant) {
-    onTransition?(transition, now)
   }
 
   public func compute(_ task: TaskHandle) -> ObjectStatus {
@@ -141,13 +136,42 @@ public final class ProgramRuntime: Application, @unchecked Sendable {
   }
 
   func value(_ object: ObjectHandle) -> (any Sendable)? { values[object.key] }
-  func failure(_ object: ObjectHandle) -> String? { failures[object.key] }
+  /// Why `object` carries an error: its own task's failure, or the first one among the inputs that
+  /// kept the task from running.
+  func failure(_ object: ObjectHandle) -> String? {
+    if let own = failures[object.key] { return own }
+    var seen: Set<UInt64> = [object.key]
+    var open = [object]
+    while let next = open.popLast() {
+      guard next.index >= 0 else { continue }
+      let spec = cluster.specs[next.producer]
+      var inputs = (0..<spec.argumentCount).map { cluster.specs.argument(next.producer, $0) }
+      if spec.kind == .actorMethod { inputs.insert(ObjectHandle(producer: spec.actor, index: 0), at: 0) }
+      for input in inputs {
+        if let cause = failures[input.key] { return cause }
+      }
+      for input in inputs.reversed() where seen.insert(input.key).inserted { open.append(input) }
+    }
+    return nil
+  }
   func setValue(_ value: any Sendable, of object: ObjectHandle) { values[object.key] = value }
   func forget(_ object: ObjectHandle) {
+    freed.insert(object.key)
     if values.isEmpty && failures.isEmpty { return }
     values[object.key] = nil
     failures[object.key] = nil
   }
+  /// The program gave this object up and no newer one goes by its handle.
+  func isFreed(_ object: ObjectHandle) -> Bool { freed.contains(object.key) }
+
+  /// A new task goes by `task`, perhaps the handle of one whose results were freed.
+  func submitted(_ task: TaskHandle, returns: Int) {
+    if freed.isEmpty { return }
+    for index in 0..<returns {
+      freed.remove(ObjectHandle(producer: task, index: Int32(index)).key)
+    }
+  }
+
   func setArguments(_ stored: [StoredArgument], of task: TaskHandle) {
     arguments[task.index] = stored
   }

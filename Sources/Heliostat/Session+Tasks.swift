@@ -126,7 +126,9 @@ extension Session {
     spec.returns = UInt16(returns)
     spec.valueBytes = UInt32(options.valueBytes)
     spec.body = body
-    return cluster.submit(spec, arguments: objects, at: driver)
+    let task = cluster.submit(spec, arguments: objects, at: driver)
+    runtime.submitted(task, returns: returns)
+    return task
   }
 
   // MARK: Actors
@@ -166,6 +168,7 @@ extension Session {
     spec.outputSize = ByteCount(8)
     spec.body = .function
     let task = cluster.submit(spec, at: driver)
+    runtime.submitted(task, returns: 1)
     return ActorRef(
       creation: task, created: ObjectRef(handle: ObjectHandle(producer: task, index: 0)))
   }
@@ -202,6 +205,7 @@ extension Session {
     spec.actor = actor.creation
     spec.sequence = cluster.nextCall(on: actor.creation, of: driver)
     let task = objects.withUnsafeBufferPointer { cluster.submit(spec, arguments: $0, at: driver) }
+    runtime.submitted(task, returns: 1)
     if !stored.isEmpty { runtime.setArguments(stored, of: task) }
     return ObjectRef(handle: ObjectHandle(producer: task, index: 0))
   }

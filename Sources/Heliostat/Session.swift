@@ -78,6 +78,7 @@ public final class Session: @unchecked Sendable {
 
   private func waitForAll(_ objects: [ObjectHandle], _ timeout: TimeSpan?) async throws {
     if objects.isEmpty { return }
+    if objects.contains(where: runtime.isFreed) { throw RuntimeError.objectFreed }
     let request = objects.withUnsafeBufferPointer {
       cluster.request($0, needed: $0.count, isGet: true, timeout: timeout, at: driver)
     }
@@ -119,18 +120,20 @@ public final class Session: @unchecked Sendable {
   ) async -> (ready: [ObjectRef<Value>], rest: [ObjectRef<Value>]) {
     precondition(Set(refs).count == refs.count, "wait was given the same object twice")
     precondition(count <= refs.count, "wait for \(count) of \(refs.count) objects never ends")
-    if count > 0 {
-      let handles = refs.map(\.handle)
+    let handles = refs.map(\.handle).filter { !runtime.isFreed($0) }
+    let needed = count - (refs.count - handles.count)
+    if needed > 0 {
       let request = handles.withUnsafeBufferPointer {
         cluster.request(
-          $0, needed: count, isGet: false, fetch: fetch, timeout: timeout, at: driver)
+          $0, needed: needed, isGet: false, fetch: fetch, timeout: timeout, at: driver)
       }
       _ = await runtime.wait(request, driver)
     }
     var ready: [ObjectRef<Value>] = []
     var rest: [ObjectRef<Value>] = []
     for ref in refs {
-      if ready.count < count, cluster.status(ref.handle, at: driver) != nil {
+      let isReady = runtime.isFreed(ref.handle) || cluster.status(ref.handle, at: driver) != nil
+      if ready.count < count && isReady {
         ready.append(ref)
       } else {
         rest.append(ref)

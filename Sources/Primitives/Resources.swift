@@ -39,6 +39,16 @@ public struct ResourceVector: Hashable, Sendable, BitwiseCopyable {
     return missing >= 0
   }
 
+  /// How many holders of `self` fit side by side in `supply`, as a real number; infinite for a demand
+  /// of nothing.
+  @inlinable public func copies(in supply: ResourceVector) -> Double {
+    var least = Double.infinity
+    for lane in 0..<Self.kindCount where lanes[lane] > 0 {
+      least = min(least, max(0, Double(supply.lanes[lane])) / Double(lanes[lane]))
+    }
+    return least
+  }
+
   @inlinable public static func + (a: ResourceVector, b: ResourceVector) -> ResourceVector {
     ResourceVector(lanes: a.lanes &+ b.lanes)
   }

@@ -1,8 +1,8 @@
 /// Plain records behind dense 32-bit slots; freed slots are reused last-in first-out. Records never
 /// move, because storage grows by chunks.
 public struct SlotTable<Record: BitwiseCopyable>: ~Copyable {
-  @usableFromInline static var chunkShift: Int { 8 }
-  @usableFromInline static var chunkSize: Int { 1 << chunkShift }
+  @inlinable static var chunkShift: Int { 8 }
+  @inlinable static var chunkSize: Int { 1 << chunkShift }
 
   @usableFromInline var chunks: UnsafeMutablePointer<UnsafeMutablePointer<Record>>
   @usableFromInline var chunkCapacity: Int
@@ -30,6 +30,9 @@ public struct SlotTable<Record: BitwiseCopyable>: ~Copyable {
 
   /// Live records.
   @inlinable public var count: Int { used - freeCount }
+
+  /// Slots from 0 up to here have held a record; the others lie in no storage.
+  @inlinable public var slotCount: Int { used }
 
   /// Bytes of heap that the table holds.
   @inlinable public var memoryBytes: Int {

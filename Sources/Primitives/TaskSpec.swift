@@ -46,6 +46,8 @@ public struct TaskSpec: Sendable, BitwiseCopyable {
   public var submitter: UInt32
   /// For methods: the task that created the actor.
   public var actor: TaskHandle
+  /// The program that submitted it: the lower half of its root task's identity.
+  public var caller: UInt64 = 0
   /// For methods: the caller's call number on that actor, from 0.
   public var sequence: UInt32
   /// Arguments passed by future: where they lie in the table's argument pool.

@@ -4,8 +4,18 @@
 /// Look-up, insertion and removal take expected constant time. Capacity doubles at 3/4 full and is
 /// kept, so a map whose population is steady does not allocate.
 public struct WordMap<Value: BitwiseCopyable>: ~Copyable {
-  @usableFromInline var keys: UnsafeMutablePointer<UInt64>
-  @usableFromInline var values: UnsafeMutablePointer<Value>
+  /// Key and value side by side: a look-up that succeeds costs one cache miss, not two.
+  @usableFromInline struct Place: BitwiseCopyable {
+    @usableFromInline var key: UInt64
+    @usableFromInline var value: Value
+
+    @inlinable init(key: UInt64, value: Value) {
+      self.key = key
+      self.value = value
+    }
+  }
+
+  @usableFromInline var places: UnsafeMutablePointer<Place>
   @usableFromInline var mask: Int
   /// 64 less the binary logarithm of the size.
   @usableFromInline var shift: UInt64
@@ -17,24 +27,26 @@ public struct WordMap<Value: BitwiseCopyable>: ~Copyable {
   @inlinable public init(minimumCapacity: Int = 16) {
     var size = 16
     while size * 3 / 4 < minimumCapacity { size *= 2 }
-    keys = .allocate(capacity: size)
-    keys.initialize(repeating: Self.emptyKey, count: size)
-    values = .allocate(capacity: size)
+    places = Self.emptyPlaces(size)
     mask = size - 1
     shift = UInt64(64 - size.trailingZeroBitCount)
     filled = 0
   }
 
-  deinit {
-    keys.deallocate()
-    values.deallocate()
+  deinit { places.deallocate() }
+
+  /// Only the keys are initialised: a value is written before it is read.
+  @usableFromInline static func emptyPlaces(_ size: Int) -> UnsafeMutablePointer<Place> {
+    let places = UnsafeMutablePointer<Place>.allocate(capacity: size)
+    for i in 0..<size { places[i].key = emptyKey }
+    return places
   }
 
   @inlinable public var count: Int { filled }
 
   /// Bytes of heap that the map holds.
   @inlinable public var memoryBytes: Int {
-    (mask + 1) * (MemoryLayout<UInt64>.stride + MemoryLayout<Value>.stride)
+    (mask + 1) * MemoryLayout<Place>.stride
   }
 
   @inlinable func home(_ key: UInt64) -> Int {
@@ -45,21 +57,25 @@ public struct WordMap<Value: BitwiseCopyable>: ~Copyable {
   /// The place of `key`, or of the empty slot where it would go.
   @inlinable func place(_ key: UInt64) -> Int {
     var i = home(key)
-    while keys[i] != key && keys[i] != Self.emptyKey { i = (i + 1) & mask }
+    while places[i].key != key && places[i].key != Self.emptyKey { i = (i + 1) & mask }
     return i
+  }
+
+  @inlinable func value(at i: Int) -> UnsafeMutablePointer<Value> {
+    withUnsafeMutablePointer(to: &places[i].value) { $0 }
   }
 
   @inlinable public subscript(key: UInt64) -> Value? {
     let i = place(key)
-    return keys[i] == key ? values[i] : nil
+    return places[i].key == key ? places[i].value : nil
   }
 
-  @inlinable public func contains(_ key: UInt64) -> Bool { keys[place(key)] == key }
+  @inlinable public func contains(_ key: UInt64) -> Bool { places[place(key)].key == key }
 
   /// A pointer to the value of `key`, valid until the next insertion or removal.
   @inlinable public func pointer(_ key: UInt64) -> UnsafeMutablePointer<Value>? {
     let i = place(key)
-    return keys[i] == key ? values + i : nil
+    return places[i].key == key ? value(at: i) : nil
   }
 
   /// A pointer to the value of `key`, inserting `initial` when absent; valid until the next
@@ -69,15 +85,14 @@ public struct WordMap<Value: BitwiseCopyable>: ~Copyable {
   ) -> UnsafeMutablePointer<Value> {
     precondition(key != Self.emptyKey, "key \(key) is reserved")
     var i = place(key)
-    if keys[i] == key { return values + i }
+    if places[i].key == key { return value(at: i) }
     if (filled + 1) * 4 > (mask + 1) * 3 {
       grow()
       i = place(key)
     }
-    keys[i] = key
-    (values + i).initialize(to: initial())
+    (places + i).initialize(to: Place(key: key, value: initial()))
     filled += 1
-    return values + i
+    return value(at: i)
   }
 
   @inlinable public mutating func set(_ key: UInt64, _ value: Value) {
@@ -87,40 +102,33 @@ public struct WordMap<Value: BitwiseCopyable>: ~Copyable {
   @inlinable @discardableResult
   public mutating func remove(_ key: UInt64) -> Value? {
     var hole = place(key)
-    guard keys[hole] == key else { return nil }
-    let removed = values[hole]
+    guard places[hole].key == key else { return nil }
+    let removed = places[hole].value
     var next = (hole + 1) & mask
-    while keys[next] != Self.emptyKey {
+    while places[next].key != Self.emptyKey {
       // Move an entry back only when its home does not lie after the hole.
-      let distance = (next &- home(keys[next])) & mask
+      let distance = (next &- home(places[next].key)) & mask
       if distance >= (next &- hole) & mask {
-        keys[hole] = keys[next]
-        values[hole] = values[next]
+        places[hole] = places[next]
         hole = next
       }
       next = (next + 1) & mask
     }
-    keys[hole] = Self.emptyKey
+    places[hole].key = Self.emptyKey
     filled -= 1
     return removed
   }
 
   @usableFromInline mutating func grow() {
-    let oldKeys = keys
-    let oldValues = values
+    let old = places
     let oldSize = mask + 1
     let size = oldSize * 2
-    keys = .allocate(capacity: size)
-    keys.initialize(repeating: Self.emptyKey, count: size)
-    values = .allocate(capacity: size)
+    places = Self.emptyPlaces(size)
     mask = size - 1
     shift = UInt64(64 - size.trailingZeroBitCount)
-    for i in 0..<oldSize where oldKeys[i] != Self.emptyKey {
-      let j = place(oldKeys[i])
-      keys[j] = oldKeys[i]
-      (values + j).initialize(to: oldValues[i])
+    for i in 0..<oldSize where old[i].key != Self.emptyKey {
+      (places + place(old[i].key)).initialize(to: old[i])
     }
-    oldKeys.deallocate()
-    oldValues.deallocate()
+    old.deallocate()
   }
 }

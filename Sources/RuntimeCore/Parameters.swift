@@ -29,6 +29,13 @@ public struct Parameters: Sendable, Equatable {
   public var diskBandwidth = Bandwidth(bytesPerSecond: 200e6)
   /// Worker processes a node may start beyond its CPUs while others are blocked in `get`.
   public var extraWorkersPerCPU = 8
+  /// Completions of one node that the GCS has not yet committed; at the limit the node starts no
+  /// further task, so that a GCS that cannot keep up slows the cluster down and lineage that is not
+  /// durable stays bounded. Ray 2018 bounded uncommitted lineage at 100 tasks.
+  public var uncommittedLimit = 100
+  /// Freed objects are reported in batches, by a driver to its raylet and by a raylet to each shard of
+  /// the GCS: when one is full, or this long after its first object. Ray: 1 s.
+  public var freeDelay = TimeSpan.milliseconds(100)
   /// Emit `Effect.record`: for traces and golden tests; off for throughput.
   public var recordsTransitions = false
 

@@ -6,8 +6,7 @@ import Primitives
 public struct NodeView: Sendable, BitwiseCopyable {
   /// Everything the node has.
   public var total: ResourceVector
-  /// Free at the last heartbeat, less what this scheduler has assigned and the node has not yet
-  /// accounted for. May be negative in a lane when more was assigned than is free.
+  /// Free at the last heartbeat.
   public var available: ResourceVector
   /// Tasks queued on the node (not running) at the last heartbeat.
   public var queueLength: UInt32

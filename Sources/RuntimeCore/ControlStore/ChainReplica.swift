@@ -111,7 +111,12 @@ public struct ChainReplica: ~Copyable {
     case .taskCompleted(let task, let node, let status):
       complete(task, node, status, client: client, into: &effects)
     case .locationAdded(let object, let node, let size, let status):
-      addLocation(object, node, size, status, into: &effects)
+      if object.index >= 0 && tables.existingObject(object) == nil {
+        // A pulled copy of a return value that was freed and forgotten on its way: it goes.
+        if isTail { tellFreed(object, to: .raylet(node), into: &effects) }
+      } else {
+        addLocation(object, node, size, status, into: &effects)
+      }
     case .locationRemoved(let object, let node):
       let entry = tables.removeLocation(object, node)
       if isTail, let entry {
@@ -163,7 +168,7 @@ public struct ChainReplica: ~Copyable {
       // Freed before it was made: the copy goes, and with it the freeing reference.
       tables.forget(object)
       if isTail {
-        effects.append(.send(.objectFreed(object), to: .raylet(node)))
+        tellFreed(object, to: .raylet(node), into: &effects)
         specs.release(object.producer)
       }
       return
@@ -181,7 +186,7 @@ public struct ChainReplica: ~Copyable {
   ) {
     let entry = tables.object(object)
     if tables.isFreed(entry) {
-      effects.append(.send(.objectFreed(object), to: client))
+      tellFreed(object, to: client, into: &effects)
       return
     }
     let (size, status) = tables.description(entry)
@@ -212,22 +217,38 @@ public struct ChainReplica: ~Copyable {
     for i in 0..<batch.pointee.count {
       let object = batch.pointee[i]
       guard let entry = tables.existingObject(object), tables.hasLocation(entry) else {
-        tables.markFreed(object)
+        // Not made yet: who waits for it hears at once, the copy goes when it is made.
+        let entry = tables.markFreed(object)
+        if isTail {
+          tables.forEachSubscriber(of: entry, persistentOnly: false) { address in
+            tellFreed(object, to: address, into: &effects)
+          }
+          tables.dropSubscribers(of: entry)
+        }
         continue
       }
       if isTail {
         tables.forEachLocation(of: entry) { node in
           let holder = Address.raylet(node)
-          if holder != client { effects.append(.send(.objectFreed(object), to: holder)) }
+          if holder != client { tellFreed(object, to: holder, into: &effects) }
         }
         tables.forEachSubscriber(of: entry, persistentOnly: true) { address in
-          effects.append(.send(.objectFreed(object), to: address))
+          tellFreed(object, to: address, into: &effects)
         }
       }
       tables.forget(object)
       if isTail { specs.release(object.producer) }
     }
     if isTail { payloads.remove(handle) }
+  }
+
+  /// The notice to a raylet holds the object's handle valid until it arrives: the handle must not
+  /// name another object by then. A global scheduler's directory has a reference of its own.
+  private func tellFreed(
+    _ object: ObjectHandle, to client: Address, into effects: inout EffectBuffer<Effect>
+  ) {
+    if client.role == .raylet { specs.retain(object.producer) }
+    effects.append(.send(.objectFreed(object), to: client))
   }
 
   /// Checked after every input in tests: the chain's bookkeeping agrees with itself.

@@ -215,9 +215,16 @@ struct ControlStoreTables: ~Copyable {
 
   // MARK: Freeing
 
-  /// Remembers that an object that does not exist yet is not wanted any more.
-  mutating func markFreed(_ object: ObjectHandle) {
-    objects.pointer(self.object(object)).pointee.isFreed = true
+  /// Remembers that an object that does not exist yet is not wanted any more; its entry.
+  mutating func markFreed(_ object: ObjectHandle) -> UInt32 {
+    let slot = self.object(object)
+    objects.pointer(slot).pointee.isFreed = true
+    return slot
+  }
+
+  mutating func dropSubscribers(of slot: UInt32) {
+    removeLinks(objects[slot].subscribers)
+    objects.pointer(slot).pointee.subscribers = Self.end
   }
 
   /// Drops an object's entry, and its task's with the last return value.

@@ -23,16 +23,29 @@ public struct Driver: ~Copyable {
     var isReady: Bool
     /// A local copy was asked for, not just news of existence.
     var wantsLocal: Bool
+    /// The next answer is that to a question for existence, asked before a local copy was.
+    var awaitsExistence: Bool
+
+    init(wantsLocal: Bool) {
+      waiting = Driver.end
+      status = .value
+      isReady = false
+      self.wantsLocal = wantsLocal
+      awaitsExistence = false
+    }
   }
 
   struct Link: BitwiseCopyable {
     var request: UInt32
     var generation: UInt32
     var next: UInt32
+    /// Existence will not do: the request waits for a local copy.
+    var needsLocal: Bool
   }
 
   private static let end = UInt32.max
-  private static let timerDeadline: UInt32 = 0
+  /// The purpose of the timer that reports freed objects; other timers name a request's slot.
+  private static let freeTimer = UInt32.max - 1
 
   public let address: Address
   public let node: NodeID
@@ -40,7 +53,9 @@ public struct Driver: ~Copyable {
   public let worker: WorkerID
   /// The task whose program runs here: the parent of everything it submits.
   public let root: TaskHandle
-  private let rootID: TaskID
+  /// The identity of the program: its root task's.
+  public let rootID: TaskID
+  private let freeDelay: TimeSpan
   private let specs: TaskSpecTable
   private let payloads: MessagePayloads
   private var children: UInt64 = 0
@@ -56,13 +71,14 @@ public struct Driver: ~Copyable {
 
   public init(
     address: Address, node: NodeID, worker: WorkerID = .none, root: TaskHandle,
-    incarnation: UInt32 = 0, specs: TaskSpecTable, payloads: MessagePayloads
+    incarnation: UInt32 = 0, freeDelay: TimeSpan = .zero, specs: TaskSpecTable, payloads: MessagePayloads
   ) {
     self.address = address
     self.node = node
     self.worker = worker
     self.root = root
     rootID = specs[root].id
+    self.freeDelay = freeDelay
     self.specs = specs
     self.payloads = payloads
     // Timers of an earlier process at this address must not be taken for this one's.
@@ -92,12 +108,9 @@ public struct Driver: ~Copyable {
     _ task: TaskHandle, wanted: Bool, into effects: inout EffectBuffer<Effect>
   ) {
     // One reference for the raylets on its way; the caller keeps one for each return value.
-    specs.retain(task)
-    for _ in 1..<max(1, specs[task].returns) { specs.retain(task) }
+    for _ in 0..<specs[task].returns { specs.retain(task) }
     if wanted {
-      objects.set(
-        ObjectHandle(producer: task, index: 0).key,
-        Known(waiting: Self.end, status: .value, isReady: false, wantsLocal: true))
+      objects.set(ObjectHandle(producer: task, index: 0).key, Known(wantsLocal: true))
     }
     effects.append(.send(.taskSubmitted(task, wanted: wanted), to: raylet))
   }
@@ -109,8 +122,7 @@ public struct Driver: ~Copyable {
     puts += 1
     let object = ObjectHandle(producer: root, index: -puts)
     specs.retain(root)
-    objects.set(
-      object.key, Known(waiting: Self.end, status: .value, isReady: false, wantsLocal: true))
+    objects.set(object.key, Known(wantsLocal: true))
     effects.append(.send(.objectPut(object, size), to: raylet))
     return object
   }
@@ -134,19 +146,17 @@ public struct Driver: ~Copyable {
         remaining: UInt32(needed), generation: generations, isGet: isGet, isActive: true,
         failed: false))
     activeRequests += 1
-    let id = RequestID(slot)
+    let id = RequestID(generations)
     for object in list {
-      let known = objects.pointer(
-        object.key,
-        inserting: Known(waiting: Self.end, status: .value, isReady: false, wantsLocal: false))
+      let known = objects.pointer(object.key, inserting: Known(wantsLocal: false))
       if known.pointee.isReady && (known.pointee.wantsLocal || !fetch) {
         arrived(slot, known.pointee.status)
         continue
       }
       let isNew = known.pointee.waiting == Self.end && !known.pointee.wantsLocal
-      known.pointee.waiting = links.insert(
-        Link(request: slot, generation: generations, next: known.pointee.waiting))
+      link(slot, to: known, needsLocal: fetch)
       if fetch ? !known.pointee.wantsLocal : isNew {
+        if !fetch { known.pointee.awaitsExistence = true }
         known.pointee.wantsLocal = fetch
         known.pointee.isReady = false
         effects.append(.send(.objectWanted(object, fetch ? .local : .existence), to: raylet))
@@ -155,11 +165,15 @@ public struct Driver: ~Copyable {
     if isDone(slot) {
       end(slot, requests[slot].failed ? .failed : .satisfied, into: &effects)
     } else if let timeout {
-      if timeout == .zero {
+      let token = TimerToken(purpose: slot, subject: generations)
+      if timeout > .zero {
+        effects.append(.startTimer(token, after: timeout))
+      } else if list.isEmpty {
         end(slot, .timedOut, into: &effects)
       } else {
-        let token = TimerToken(purpose: slot, subject: generations)
-        effects.append(.startTimer(token, after: timeout))
+        // Ends when the raylet has answered for what it has.
+        effects.append(.send(.polled(token), to: raylet))
+        return id
       }
     }
     if !isBlocked && activeRequests > 0 && worker != .none {
@@ -167,6 +181,25 @@ public struct Driver: ~Copyable {
       effects.append(.send(.workerBlocked(worker), to: raylet))
     }
     return id
+  }
+
+  /// Chains the request to the object, in the place of one that has ended if that comes first: a
+  /// program that waits again and again for the same objects needs no more links each time.
+  private mutating func link(
+    _ slot: UInt32, to known: UnsafeMutablePointer<Known>, needsLocal: Bool
+  ) {
+    let head = known.pointee.waiting
+    if head != Self.end {
+      let request = requests[links[head].request]
+      if !request.isActive || request.generation != links[head].generation {
+        let next = links[head].next
+        links[head] = Link(
+          request: slot, generation: generations, next: next, needsLocal: needsLocal)
+        return
+      }
+    }
+    known.pointee.waiting = links.insert(
+      Link(request: slot, generation: generations, next: head, needsLocal: needsLocal))
   }
 
   /// Whether the object is known to be ready here, and with which status.
@@ -179,7 +212,11 @@ public struct Driver: ~Copyable {
   public mutating func free(_ object: ObjectHandle, into effects: inout EffectBuffer<Effect>) {
     objects.remove(object.key)
     freed.append(object)
-    if freed.isFull { flush(into: &effects) }
+    if freed.isFull {
+      flush(into: &effects)
+    } else if freed.count == 1 {
+      effects.append(.startTimer(TimerToken(purpose: Self.freeTimer), after: freeDelay))
+    }
   }
 
   /// Sends what `free` has gathered.
@@ -198,8 +235,14 @@ public struct Driver: ~Copyable {
     switch message {
     case .objectReady(let object, let status):
       ready(object, status, into: &effects)
-    case .timerFired(let token):
+    case .timerFired(let token), .pollAnswered(let token):
+      if token.purpose == Self.freeTimer {
+        flush(into: &effects)
+        return
+      }
       let slot = token.purpose
+      // It may be meant for an earlier program at this address, which had more requests.
+      guard slot < requests.slotCount else { return }
       let request = requests[slot]
       if request.isActive && request.generation == token.subject {
         end(slot, .timedOut, into: &effects)
@@ -215,6 +258,13 @@ public struct Driver: ~Copyable {
   ) {
     // Freed meanwhile: nobody wants to know.
     guard let known = objects.pointer(object.key) else { return }
+    let isNewsOnly = known.pointee.awaitsExistence && known.pointee.wantsLocal
+    known.pointee.awaitsExistence = false
+    if isNewsOnly {
+      existenceKnown(known, status, into: &effects)
+      unblockIfIdle(into: &effects)
+      return
+    }
     known.pointee.isReady = true
     known.pointee.status = status
     var link = known.pointee.waiting
@@ -237,6 +287,31 @@ public struct Driver: ~Copyable {
     unblockIfIdle(into: &effects)
   }
 
+  /// The object exists, but its copy is still to come: requests that do not fetch go on.
+  private mutating func existenceKnown(
+    _ known: UnsafeMutablePointer<Known>, _ status: ObjectStatus,
+    into effects: inout EffectBuffer<Effect>
+  ) {
+    var link = known.pointee.waiting
+    known.pointee.waiting = Self.end
+    while link != Self.end {
+      let entry = links[link]
+      let request = requests[entry.request]
+      let isLive = request.isActive && request.generation == entry.generation
+      if isLive && entry.needsLocal {
+        links.pointer(link).pointee.next = known.pointee.waiting
+        known.pointee.waiting = link
+      } else {
+        links.remove(link)
+        if isLive {
+          arrived(entry.request, status)
+          if isDone(entry.request) { end(entry.request, .satisfied, into: &effects) }
+        }
+      }
+      link = entry.next
+    }
+  }
+
   private func arrived(_ slot: UInt32, _ status: ObjectStatus) {
     let request = requests.pointer(slot)
     if request.pointee.isGet && status.isError { request.pointee.failed = true }
@@ -253,7 +328,7 @@ public struct Driver: ~Copyable {
   ) {
     requests.pointer(slot).pointee.isActive = false
     activeRequests -= 1
-    effects.append(.requestEnded(RequestID(slot), outcome))
+    effects.append(.requestEnded(RequestID(requests[slot].generation), outcome))
     requests.remove(slot)
   }
 

@@ -34,11 +34,11 @@ public struct Transfer: Sendable, BitwiseCopyable {
   public var push: PushID
 }
 
-/// A `get` or `wait` in progress at one driver.
+/// A `get` or `wait` of one driver, by its number: never the same twice while its end can be heard.
 @frozen
 public struct RequestID: Hashable, Sendable, BitwiseCopyable {
-  public var slot: UInt32
-  @inlinable public init(_ slot: UInt32) { self.slot = slot }
+  public var number: UInt32
+  @inlinable public init(_ number: UInt32) { self.number = number }
 }
 
 @frozen

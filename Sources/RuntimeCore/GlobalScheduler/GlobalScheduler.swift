@@ -175,7 +175,6 @@ public struct GlobalScheduler: ~Copyable {
       return
     }
     let index = Int(node.index)
-    nodes[index].available -= demand
     nodes[index].inFlight += 1
     sent[index] += 1
     if records { effects.append(.record(.placed(task, node))) }
@@ -210,11 +209,7 @@ public struct GlobalScheduler: ~Copyable {
     node.pointee.total = heartbeat.total
     node.pointee.queueLength = heartbeat.queueLength
     node.pointee.inFlight = UInt32(truncatingIfNeeded: inFlight)
-    // What is in flight will take resources that the node still reports as free. The ledger counts
-    // tasks; their demand is taken as one CPU each, the default demand.
     node.pointee.available = heartbeat.available
-    node.pointee.available.lanes[ResourceVector.cpuLane] -=
-      Int32(truncatingIfNeeded: min(inFlight, 100_000)) * ResourceVector.unitsPerOne
     node.pointee.averageTaskSeconds = heartbeat.averageTaskSeconds
     node.pointee.heardAt = now
     node.pointee.isAlive = true

@@ -46,6 +46,8 @@ public enum Message: Sendable, BitwiseCopyable {
   case referencesFreed(BatchHandle)
   case workerBlocked(WorkerID)
   case workerUnblocked(WorkerID)
+  /// Whoever asks for what is ready at once (timeout zero) needs an answer even when nothing is.
+  case polled(TimerToken)
   /// The world to a raylet: a worker ended its task.
   case taskFinished(TaskHandle, WorkerID, ObjectStatus)
   /// The world to a raylet: a worker process is up.
@@ -53,6 +55,8 @@ public enum Message: Sendable, BitwiseCopyable {
 
   // MARK: Raylet to driver or worker
   case objectReady(ObjectHandle, ObjectStatus)
+  /// Everything asked for before the poll that is ready has been reported.
+  case pollAnswered(TimerToken)
 
   // MARK: Scheduling
   case taskEscalated(TaskHandle)

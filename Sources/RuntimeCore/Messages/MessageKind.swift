@@ -11,6 +11,7 @@ public enum MessageKind: UInt8, Sendable, CaseIterable, BitwiseCopyable {
   case objectLookedUp, actorLookedUp, functionsFollowed
   case writesCommitted, objectLocated, locationLost, objectUnknown, objectFreed, actorLocated
   case functionPublished, updatePropagated, updatesAcknowledged, timerFired
+  case polled, pollAnswered
 
   /// The name in profiles and listings: `task-submitted`.
   public var name: String {
@@ -63,6 +64,8 @@ extension Message {
     case .updatePropagated: .updatePropagated
     case .updatesAcknowledged: .updatesAcknowledged
     case .timerFired: .timerFired
+    case .polled: .polled
+    case .pollAnswered: .pollAnswered
     }
   }
 }

@@ -44,8 +44,10 @@ struct ActorTable: ~Copyable {
     return slot
   }
 
+  /// A caller is a program, not a process: a worker that runs one program after another is a new
+  /// caller each time. Identities are hashes already, so a hash of both tells the pairs apart.
   private func key(_ spec: TaskSpec) -> UInt64 {
-    UInt64(spec.actor.index) << 32 | UInt64(spec.submitter)
+    mix64(spec.caller &+ UInt64(spec.actor.index)) >> 1
   }
 
   /// A method arrived, its inputs perhaps missing: it takes its place in its caller's order.

@@ -38,6 +38,20 @@ extension Raylet {
     }
   }
 
+  /// The constructor has run or failed: methods may come, and those that wait here go on.
+  mutating func actorExists(
+    _ creation: TaskHandle, _ worker: WorkerID, isFailed: Bool, at now: Instant,
+    into effects: inout EffectBuffer<Effect>
+  ) {
+    let slot = actors.find(creation)!
+    let actor = actors.pointer(slot)
+    actor.pointee.worker = worker.index
+    actor.pointee.isAlive = true
+    actor.pointee.isFailed = isFailed
+    effects.append(.send(.actorCreated(creation, node), to: map.head(shard(creation))))
+    runMethods(of: slot, at: now, into: &effects)
+  }
+
   mutating func methodReady(
     _ slot: UInt32, at now: Instant, into effects: inout EffectBuffer<Effect>
   ) {

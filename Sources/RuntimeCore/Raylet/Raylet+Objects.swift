@@ -26,6 +26,8 @@ extension Raylet {
     into effects: inout EffectBuffer<Effect>
   ) {
     let isFirst = dependencies.add(waiter, for: object)
+    // The wait holds the object's handle valid, and with it the copy that will come.
+    if isFirst { specs.retain(object.producer) }
     if let held = store.find(object) {
       startRestoring(held, into: &effects)
     } else if isFirst {
@@ -43,7 +45,9 @@ extension Raylet {
     _ object: ObjectHandle, _ holder: NodeID, _ size: ByteCount, _ status: ObjectStatus,
     at now: Instant, into effects: inout EffectBuffer<Effect>
   ) {
+    let isAwaited = dependencies.interest(object) != nil
     var existence = dependencies.takeExistenceWaiters(object)
+    if isAwaited && dependencies.interest(object) == nil { specs.release(object.producer) }
     while let waiter = dependencies.pop(&existence) {
       guard case .client(let client, _) = waiter else { continue }
       effects.append(.send(.objectReady(object, status), to: client))
@@ -52,8 +56,13 @@ extension Raylet {
       store.find(object) == nil
     else { return }
     if holder == node {
-      // Evicted here in the meantime: the table will say so; ask again.
-      lookUp(object, into: &effects)
+      if isBeingFreed(object) {
+        objectIsLocal(object, .freed, at: now, into: &effects)
+        dispatch(at: now, into: &effects)
+      } else {
+        // Evicted here in the meantime: the table will say so; ask again.
+        lookUp(object, into: &effects)
+      }
       return
     }
     if size > store.capacity {
@@ -122,6 +131,8 @@ extension Raylet {
     into effects: inout EffectBuffer<Effect>
   ) {
     guard let held = store.find(object), !store[held].isFreed else {
+      // Who is refused asks the table again, which must not send it back here for ever.
+      if isBeingFreed(object) { flushFreed(shard(object.producer), into: &effects) }
       effects.append(.send(.objectRefused(object), to: .raylet(other)))
       return
     }
@@ -254,13 +265,19 @@ extension Raylet {
     _ object: ObjectHandle, _ status: ObjectStatus, at now: Instant,
     into effects: inout EffectBuffer<Effect>
   ) {
+    if dependencies.interest(object) == nil { return }
     var waiters = dependencies.takeAll(object)
+    defer { specs.release(object.producer) }
     while let waiter = dependencies.pop(&waiters) {
       switch waiter {
       case .client(let client, _):
         effects.append(.send(.objectReady(object, status), to: client))
       case .push(let other):
-        if let held = store.find(object) { push(held, to: other, into: &effects) }
+        if let held = store.find(object), !store[held].isFreed {
+          push(held, to: other, into: &effects)
+        } else {
+          effects.append(.send(.objectRefused(object), to: .raylet(other)))
+        }
       case .task(let slot):
         if let held = store.find(object) {
           inputArrived(held, for: slot)
@@ -288,25 +305,36 @@ extension Raylet {
   // MARK: Freeing
 
   /// The program dropped these objects: local copies go, the GCS hears of it in batches by shard.
-  mutating func free(_ handle: BatchHandle, into effects: inout EffectBuffer<Effect>) {
+  mutating func free(
+    _ handle: BatchHandle, at now: Instant, into effects: inout EffectBuffer<Effect>
+  ) {
     let batch = payloads.batch(handle).pointee
     payloads.remove(handle)
+    if !isReportingFreed && batch.count > 0 {
+      isReportingFreed = true
+      effects.append(.startTimer(TimerToken(purpose: Timer.free), after: parameters.freeDelay))
+    }
     for i in 0..<batch.count {
       let object = batch[i]
       let shard = shard(object.producer)
       dropCopy(object)
+      // A copy that is still on its way would arrive after everyone else has forgotten the object.
+      stopWaiting(for: object, at: now, into: &effects)
       freed[Int(shard)].append(object)
       if freed[Int(shard)].isFull { flushFreed(shard, into: &effects) }
     }
   }
 
-  private func flushFreed(_ shard: UInt32, into effects: inout EffectBuffer<Effect>) {
+  private mutating func flushFreed(_ shard: UInt32, into effects: inout EffectBuffer<Effect>) {
+    // What was made or pulled here since: the table takes this node's own copies for gone.
+    for i in 0..<freed[Int(shard)].count { dropCopy(freed[Int(shard)][i]) }
     let batch = payloads.insert(freed[Int(shard)])
     freed[Int(shard)] = Batch()
     effects.append(.send(.objectsFreed(batch), to: map.head(shard)))
   }
 
-  func flushFreed(into effects: inout EffectBuffer<Effect>) {
+  mutating func flushFreed(into effects: inout EffectBuffer<Effect>) {
+    isReportingFreed = false
     for shard in 0..<map.shards where freed[Int(shard)].count > 0 {
       flushFreed(shard, into: &effects)
     }
@@ -322,10 +350,24 @@ extension Raylet {
     _ object: ObjectHandle, at now: Instant, into effects: inout EffectBuffer<Effect>
   ) {
     dropCopy(object)
-    if dependencies.interest(object) != nil {
-      pulls.finish(object)
-      objectIsLocal(object, .freed, at: now, into: &effects)
-      dispatch(at: now, into: &effects)
-    }
+    stopWaiting(for: object, at: now, into: &effects)
+    specs.release(object.producer)
+  }
+
+  /// Whoever waits here for a freed object gets the error; a pull of it makes way for others.
+  private mutating func stopWaiting(
+    for object: ObjectHandle, at now: Instant, into effects: inout EffectBuffer<Effect>
+  ) {
+    guard dependencies.interest(object) != nil else { return }
+    pulls.finish(object)
+    objectIsLocal(object, .freed, at: now, into: &effects)
+    activatePulls(at: now, into: &effects)
+    dispatch(at: now, into: &effects)
+  }
+
+  /// The program gave the object up; the table will hear of it with the next batch.
+  private func isBeingFreed(_ object: ObjectHandle) -> Bool {
+    let batch = freed + Int(shard(object.producer))
+    return (0..<batch.pointee.count).contains { batch.pointee[$0] == object }
   }
 }

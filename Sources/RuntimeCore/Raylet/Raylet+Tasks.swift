@@ -71,7 +71,10 @@ extension Raylet {
         missing: 0, shape: spec.shape, state: .waitingForInputs, inputError: .value,
         notifiesSubmitter: notifies))
     switch spec.kind {
-    case .actorCreation: _ = actors.add(task)
+    case .actorCreation:
+      // The actor goes by its creation's handle for life, even when the future of it is freed.
+      specs.retain(task)
+      _ = actors.add(task)
     case .actorMethod: actors.enqueue(slot, specs, tasks)
     case .task, .driver: break
     }
@@ -113,7 +116,11 @@ extension Raylet {
     if specs[task.pointee.handle].kind == .actorMethod {
       methodReady(slot, at: now, into: &effects)
     } else if task.pointee.inputError.isError {
-      complete(slot, task.pointee.inputError, at: now, into: &effects)
+      let (handle, error) = (task.pointee.handle, task.pointee.inputError)
+      complete(slot, error, at: now, into: &effects)
+      if specs[handle].kind == .actorCreation {
+        actorExists(handle, .none, isFailed: true, at: now, into: &effects)
+      }
     } else {
       ready.append(slot, shape: task.pointee.shape, atFront: youngestFirst, tasks)
     }
@@ -123,12 +130,13 @@ extension Raylet {
 
   /// Starts ready tasks while resources and workers last.
   mutating func dispatch(at now: Instant, into effects: inout EffectBuffer<Effect>) {
-    while ready.count > 0 {
+    while ready.count > 0 && uncommitted < parameters.uncommittedLimit {
       if workers.idleCount == 0 {
         startWorkers(into: &effects)
         return
       }
-      let available = self.available
+      // A kind that is overdrawn for a while holds up only tasks that demand it.
+      let available = ResourceVector(lanes: pointwiseMax(self.available.lanes, .zero))
       let specs = self.specs
       // GPUs are tried as instances: the sum may fit while no single one has the fraction.
       let gpus = self.gpus
@@ -159,7 +167,8 @@ extension Raylet {
     let free = max(1, Int(available.cpuUnits / ResourceVector.unitsPerOne))
     let limit = cpuCount + max(1, cpuCount) * parameters.extraWorkersPerCPU
     var needed = min(ready.count, free) - workers.starting
-    while needed > 0 && workers.pooled < limit {
+    // Blocked workers do not count: however deep programs nest, somebody can run the innermost.
+    while needed > 0 && workers.pooled - workers.blocked < limit {
       effects.append(.startWorker(workers.add(isReady: false)))
       needed -= 1
     }
@@ -204,15 +213,10 @@ extension Raylet {
       record.pointee.task = WorkerPool.none
       record.pointee.state = .idle
       actors.pointer(record.pointee.actor).pointee.isBusy = false
-    case .actorCreation:
+    case .actorCreation where !status.isError:
       // The constructor's resources stay with the actor for its life.
-      let actor = actors.find(task)!
-      workers.dedicate(worker, to: actor)
-      actors.pointer(actor).pointee.worker = worker.index
-      actors.pointer(actor).pointee.isAlive = true
-      actors.pointer(actor).pointee.isFailed = status.isError
-      effects.append(.send(.actorCreated(task, node), to: map.head(shard(task))))
-    case .task, .driver:
+      workers.dedicate(worker, to: actors.find(task)!)
+    case .actorCreation, .task, .driver:
       let demand = specs.demand(shape: spec.shape)
       available += demand
       if demand.gpuUnits > 0 {
@@ -222,7 +226,12 @@ extension Raylet {
       workers.giveBack(worker)
     }
     complete(slot, status, at: now, into: &effects)
-    if spec.kind != .task { runMethods(of: workers.pointer(worker).pointee.actor, at: now, into: &effects) }
+    switch spec.kind {
+    case .actorMethod: runMethods(of: record.pointee.actor, at: now, into: &effects)
+    case .actorCreation:
+      actorExists(task, worker, isFailed: status.isError, at: now, into: &effects)
+    case .task, .driver: break
+    }
     dispatch(at: now, into: &effects)
   }
 
@@ -240,6 +249,7 @@ extension Raylet {
     }
     var status = status
     if spec.outputSize > store.capacity && !status.isError { status = .storeFull }
+    uncommitted += 1
     effects.append(
       .send(.taskCompleted(task.handle, node, status), to: map.head(shard(task.handle))))
     for index in 0..<Int32(spec.returns) {

@@ -28,8 +28,10 @@ public struct NodeDescription: Sendable, Equatable {
 /// not yet recover from the loss of a node or a worker; attempts and epochs are carried for that.
 public struct Raylet: ~Copyable {
   enum Timer {
-    static let heartbeat: UInt32 = 0
+    /// Drivers use slot numbers as purposes: this one is none.
+    static let heartbeat = UInt32.max
     static let restore: UInt32 = 1
+    static let free: UInt32 = 2
   }
 
   public let node: NodeID
@@ -51,6 +53,8 @@ public struct Raylet: ~Copyable {
   var ready = ReadyQueues()
   var waitingCount = 0
   var arrivals: UInt32 = 0
+  /// Completions that the GCS has not yet committed.
+  var uncommitted = 0
   var workers = WorkerPool()
   var actors = ActorTable()
   /// Where actors of other nodes live, by creation task; `none` while the GCS is asked.
@@ -63,6 +67,8 @@ public struct Raylet: ~Copyable {
   var pushes = PushManager()
   /// Freed objects not yet reported, a batch for each shard.
   var freed: UnsafeMutablePointer<Batch>
+  /// A timer will report them.
+  var isReportingFreed = false
 
   var averageTaskSeconds: Double
   var averageBandwidth: Double
@@ -140,6 +146,8 @@ public struct Raylet: ~Copyable {
       finished(task, worker, status, at: now, into: &effects)
     case .writesCommitted(let task):
       specs.release(task)
+      uncommitted -= 1
+      if ready.count > 0 { dispatch(at: now, into: &effects) }
     case .objectWanted(let object, let want):
       wanted(object, want, by: source, at: now, into: &effects)
     case .objectPut(let object, let size):
@@ -155,13 +163,15 @@ public struct Raylet: ~Copyable {
     case .chunkSent(let push):
       chunkSent(push, into: &effects)
     case .referencesFreed(let batch):
-      free(batch, into: &effects)
+      free(batch, at: now, into: &effects)
     case .objectFreed(let object):
       dropFreed(object, at: now, into: &effects)
     case .workerBlocked(let worker):
       blocked(worker, at: now, into: &effects)
     case .workerUnblocked(let worker):
       unblocked(worker)
+    case .polled(let token):
+      effects.append(.send(.pollAnswered(token), to: source))
     case .workerStarted(let worker):
       workers.started(worker)
       dispatch(at: now, into: &effects)
@@ -184,6 +194,7 @@ public struct Raylet: ~Copyable {
     switch token.purpose {
     case Timer.heartbeat:
       sendHeartbeats(into: &effects)
+    case Timer.free:
       flushFreed(into: &effects)
     case Timer.restore:
       restored(token.subject, at: now, into: &effects)

@@ -6,11 +6,13 @@ import Primitives
 ///     wait(n) = queue(n) × average task time + remote input bytes(n) ÷ average bandwidth
 ///
 /// What the paper leaves open is a parameter:
-/// - `queue=ledger` counts the last heartbeat's queue and what was assigned since; `heartbeat` the
-///   heartbeat alone (the bug of ray#1180, to reproduce it).
-/// - `perSlot=yes` divides the queue term by the node's CPUs (ray#800); the paper does not.
-/// - `available=prefer` takes nodes with free resources first, where nothing waits; `ignore` ranks
-///   all feasible nodes by the formula alone.
+/// - `queue=ledger` counts the last heartbeat's queue and what this scheduler has assigned since, less
+///   what the node will have worked off meanwhile at its average task time; `heartbeat` the heartbeat
+///   alone (the bug of ray#1180, to reproduce it).
+/// - `available=prefer` takes as many tasks as fit in the node's free resources off that queue: nothing
+///   waits where there is room; `ignore` ranks by the queue alone.
+/// - `perSlot=yes` divides the queue term by how many such tasks the node runs at once (ray#800); the
+///   paper does not.
 /// - `locality=off` drops the transfer term: the "unaware" series of Fig 8a.
 /// - `scope=global` uses one average task time, `node` each node's own.
 /// - `tie=random` draws among equal minima from the scheduler's stream; `first` takes the lowest
@@ -70,11 +72,17 @@ struct LowestWait: PlacementPolicy {
     _ index: Int, _ node: NodeView, _ request: PlacementRequest, _ view: ClusterView
   ) -> UInt64 {
     var seconds = 0.0
-    if !(preferAvailable && request.demand.fits(in: node.available)) {
-      var length = Double(node.queueLength)
-      if queue == .ledger { length += Double(node.inFlight) }
-      if perSlot { length /= max(1, node.total.amount(ResourceVector.cpuLane)) }
-      seconds = length * (perNode ? node.averageTaskSeconds : view.averageTaskSeconds)
+    var length = Double(node.queueLength)
+    if queue == .ledger { length += Double(node.inFlight) }
+    if length > 0 {
+      let average = perNode ? node.averageTaskSeconds : view.averageTaskSeconds
+      let slots = request.demand.copies(in: node.total)
+      if preferAvailable { length -= request.demand.copies(in: node.available) }
+      if queue == .ledger && average > 0 {
+        length -= view.now.since(node.heardAt).seconds / average * slots
+      }
+      if perSlot { length /= max(1, slots) }
+      seconds = max(0, length) * average
     }
     if locality && !request.remoteBytes.isEmpty {
       seconds += Double(request.remoteBytes[index]) / view.averageBandwidth

@@ -27,7 +27,7 @@ public func runHoldModel(pending: Int, events: Int, seed: UInt64) -> UInt64 {
 /// The model is the master and worker loop on which simulators are commonly compared: a task
 /// message of 1 kB, uniform work of 1 to 10 ms, a completion of 100 B. A message takes 50 µs
 /// plus its size ÷ 1.25 GB/s; the master's network card sends, and receives, one message after
-/// the other. A task costs three events: the task arrived, the work finished, the completion arrived.
+/// the other. A task costs three events: task arrived, work finished, completion arrived.
 ///
 /// - Returns: when the master has received the last completion, and how many it received.
 public func runMasterWorker(

@@ -63,9 +63,9 @@ struct EventBucket<Payload: BitwiseCopyable>: BitwiseCopyable {
 
 /// Chunks of `EventQueueLayout.chunkCapacity` elements, each preceded by a link to another chunk.
 ///
-/// They come from blocks, each half as large as all before, that live until `deallocate`; a freed chunk is the
-/// first to be used again, while it is still in the cache. Plain words rather than a type with a
-/// `deinit`: Swift 6.3 crashes on one inside a frozen generic.
+/// They come from blocks, each half as large as all before, that live until `deallocate`. A freed
+/// chunk is the first to be used again, while it is still in the cache. Plain words rather than a
+/// type with a `deinit`: Swift 6.3 crashes on one inside a frozen generic.
 @frozen @usableFromInline
 struct ChunkPool<Element: BitwiseCopyable>: BitwiseCopyable {
   @usableFromInline var free: UnsafeMutableRawPointer?

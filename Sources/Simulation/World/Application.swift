@@ -15,8 +15,6 @@ public protocol Application: AnyObject {
   func compute(_ task: TaskHandle) -> ObjectStatus
   /// A task with a program body starts on a worker; end it with `SimulatedCluster.endProgram`.
   func programStarted(_ task: TaskHandle, on worker: WorkerID, of node: NodeID, at driver: Int)
-  /// For traces and measures; only with `Parameters.recordsTransitions`.
-  func recorded(_ transition: Transition, at now: Instant)
 }
 
 extension Application {
@@ -28,7 +26,6 @@ extension Application {
   ) {
     preconditionFailure("this application has no programs")
   }
-  public func recorded(_ transition: Transition, at now: Instant) {}
 }
 
 /// How a run ended.

@@ -188,12 +188,10 @@ struct Fabric: ~Copyable {
   /// heartbeats, or a limit is reached. Returns false at the limit.
   mutating func run(until limit: Instant, maximumEvents: UInt64) -> Bool {
     while notifications.isEmpty && foreground > 0 {
-      guard eventCount < maximumEvents, let next = queue.pop() else { return false }
-      if next.time > limit {
-        // Put back: a later call with a later limit goes on from here.
-        queue.push(next.payload, at: next.time)
-        return false
-      }
+      guard eventCount < maximumEvents else { return false }
+      // Looked at, not taken and put back: that would change the order of equal times.
+      if limit != .never, let time = queue.nextTime, time > limit { return false }
+      guard let next = queue.pop() else { return false }
       clock = next.time
       eventCount += 1
       handle(next.payload)
@@ -391,10 +389,15 @@ struct Fabric: ~Copyable {
     driver.initialize(
       to: Driver(
         address: .driver(number), node: node, worker: worker, root: root,
-        incarnation: driverIncarnations, specs: specs, payloads: payloads))
+        incarnation: driverIncarnations, freeDelay: configuration.parameters.freeDelay,
+        specs: specs, payloads: payloads))
     driverIncarnations &+= 1
     drivers[number] = driver
     driverNodes[number] = node
+    // The last process at this number may have ended ahead of the clock: this one is another.
+    let role = Int(Address.Role.driver.rawValue)
+    busy[role][number] = 0
+    lastSent[role][number] = 0
     return number
   }
 

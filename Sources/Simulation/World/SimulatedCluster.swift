@@ -12,6 +12,9 @@ public final class SimulatedCluster {
   /// All task specifications of the run.
   public let specs: TaskSpecTable
 
+  /// Hears of every step in the life of tasks and objects, with `Parameters.recordsTransitions`.
+  public var onTransition: ((Transition, Instant) -> Void)?
+
   /// - Parameter isChecked: checks the machines' invariants after every event: slow, for tests.
   public init(_ configuration: ClusterConfiguration, isChecked: Bool = false) {
     self.configuration = configuration
@@ -70,7 +73,7 @@ public final class SimulatedCluster {
       case .programStarted(let task, let worker, let node, let driver):
         application.programStarted(task, on: worker, of: node, at: Int(driver))
       case .recorded(let transition, let moment):
-        application.recorded(transition, at: moment)
+        onTransition?(transition, moment)
       }
     }
     fabric.pointee.notifications.removeAll()
@@ -80,10 +83,10 @@ public final class SimulatedCluster {
 
   /// Adds a driver program on a node; its number is the answer.
   public func addDriver(on node: NodeID) -> Int {
-    let number = fabric.pointee.driverCount
+    // Numbers of programs that ended are used again; identities are not.
     let root = specs.insert(
       TaskSpec(
-        id: .root(driver: number, seed: configuration.seed), function: FunctionID(0),
+        id: .root(driver: Int(fabric.pointee.driverIncarnations), seed: configuration.seed), function: FunctionID(0),
         shape: specs.shape(.zero), returns: 0, kind: .driver))
     return fabric.pointee.addDriver(node: node, worker: .none, root: root)
   }
@@ -102,9 +105,11 @@ public final class SimulatedCluster {
   public func newTask(
     of driver: Int, function: FunctionID, shape: UInt16, kind: TaskKind = .task
   ) -> TaskSpec {
-    TaskSpec(
+    var spec = TaskSpec(
       id: machine(driver).pointee.nextTaskID(), function: function, shape: shape, kind: kind,
       submitter: Address.driver(driver).raw)
+    spec.caller = machine(driver).pointee.rootID.low
+    return spec
   }
 
   /// The number of this driver's next call on an actor.
@@ -176,7 +181,8 @@ public final class SimulatedCluster {
     _ task: TaskHandle, on worker: WorkerID, of node: NodeID, status: ObjectStatus, at driver: Int
   ) {
     flushFreed(at: driver)
-    let end = now(of: driver) + configuration.worker.finish
+    // After everything that the program sent to its raylet.
+    let end = now(of: driver) + configuration.worker.finish + configuration.localLatency
     fabric.pointee.push(
       .taskFinished(task, worker, status), to: .raylet(node), from: .raylet(node), at: end)
     fabric.pointee.removeDriver(driver)

@@ -15,7 +15,6 @@ public final class GraphTasks: Application {
   public private(set) var isFinished = false
   /// Names by function number.
   public private(set) var functionNames: [String] = ["driver"]
-  public var onTransition: ((Transition, Instant) -> Void)?
 
   /// - Parameter demands: what each task of the graph requires, in the graph's order.
   public init(_ graph: TaskGraph, demands: [ResourceVector], seed: UInt64, _ sink: MeasureSink) {
@@ -64,9 +63,5 @@ public final class GraphTasks: Application {
   public func requestEnded(_ request: RequestID, _ outcome: RequestOutcome, at driver: Int) {
     sink.report("makespan", cluster.now(of: driver).seconds, unit: "s")
     isFinished = true
-  }
-
-  public func recorded(_ transition: Transition, at now: Instant) {
-    onTransition?(transition, now)
   }
 }

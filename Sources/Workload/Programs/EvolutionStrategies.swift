@@ -1,3 +1,4 @@
+import Algorithms
 import Heliostat
 import Primitives
 
@@ -68,8 +69,11 @@ struct EvolutionStrategies: WorkloadProgram {
       if let tree {
         try await tree.sum(results, ray)
       } else {
-        _ = try await ray.get(results)
-        ray.compute(combineTime * UInt64(tasks))
+        // As results come, in the order of submission: combining overlaps with the rest.
+        for block in results.chunks(ofCount: 100) {
+          _ = try await ray.get(Array(block))
+          ray.compute(combineTime * UInt64(block.count))
+        }
       }
       ray.compute(updateTime)
       ray.free(results)

@@ -1,4 +1,5 @@
 import Heliostat
+import Measurement
 import Primitives
 
 /// Where a running workload reports what it measures. One per run; used on one thread.
@@ -12,7 +13,7 @@ public final class MeasureSink: @unchecked Sendable {
 
   /// Figures in order of first report; a repeated name replaces its value.
   public private(set) var figures: [Figure] = []
-  /// Latencies by name, in the order reported; the caller makes histograms of them.
+  /// Latencies by name, in order of first report.
   public private(set) var latencies: [(name: String, values: LatencyLog)] = []
   /// Called now and then with a sentence about how far the run has come.
   public var progress: ((String) -> Void)?
@@ -37,48 +38,13 @@ public final class MeasureSink: @unchecked Sendable {
   public func figure(_ name: String) -> Double? { figures.first { $0.name == name }?.value }
 }
 
-/// Durations counted in logarithmic cells of 1/128 of a power of two: at most 0.4 % off, constant
-/// memory, merged into an HdrHistogram afterwards. Recording must not cost more than the event.
+/// A latency histogram that several closures of one run share.
 public final class LatencyLog: @unchecked Sendable {
-  private let cells: UnsafeMutablePointer<UInt64>
-  public private(set) var count: UInt64 = 0
-  private static let cellCount = 64 << 7
+  public private(set) var recorder = LatencyRecorder()
 
-  public init() {
-    cells = .allocate(capacity: Self.cellCount)
-    cells.initialize(repeating: 0, count: Self.cellCount)
-  }
+  public init() {}
 
-  deinit { cells.deallocate() }
-
-  public func record(_ span: TimeSpan) {
-    let ns = span.nanoseconds
-    let index: Int
-    if ns < 256 {
-      index = Int(ns)
-    } else {
-      let exponent = 63 - ns.leadingZeroBitCount
-      index = (exponent - 7) << 7 + Int(ns >> UInt64(exponent - 7))
-    }
-    cells[index] += 1
-    count += 1
-  }
-
-  /// The cells that hold something, in rising order: (middle of the cell, how many).
-  public func forEach(_ body: (TimeSpan, UInt64) -> Void) {
-    for index in 0..<Self.cellCount where cells[index] > 0 {
-      let middle: UInt64
-      if index < 256 {
-        middle = UInt64(index)
-      } else {
-        // A cell's index is (exponent − 7)·128 plus a mantissa from 128 to 255.
-        let exponent = index >> 7 - 1 + 7
-        let mantissa = UInt64(index & 127 | 128)
-        middle = mantissa << UInt64(exponent - 7) + (1 << UInt64(exponent - 7)) / 2
-      }
-      body(TimeSpan(nanoseconds: middle), cells[index])
-    }
-  }
+  public func record(_ span: TimeSpan) { recorder.record(span) }
 }
 
 /// A built-in program: Swift `async` code against the API. Its initialiser reads and checks the

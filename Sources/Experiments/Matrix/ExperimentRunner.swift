@@ -1,0 +1,113 @@
+import Dispatch
+import Foundation
+import Measurement
+import Primitives
+import Workload
+
+/// All runs of an experiment: every cell of the sweep under every seed.
+public struct ExperimentResult: Sendable {
+  public var file: WorkloadFile
+  public var cells: [PreparedCell]
+  /// By cell, then by seed.
+  public var runs: [[RunResult]]
+  public var wallSeconds: Double
+  /// False when it was interrupted: runs that were not reached are missing.
+  public var isComplete: Bool
+}
+
+/// Runs the matrix over the cores. Each run is single-threaded and independent, so results do not
+/// depend on how many run side by side.
+public struct ExperimentRunner: Sendable {
+  public var file: WorkloadFile
+  public var seeds: [UInt64]
+  public var threads: Int
+  /// Tasks to record for the trace of the first run; 0 for none.
+  public var traceLimit: Int
+  /// Hears how far the work has come: finished runs, all runs, and a sentence.
+  public var progress: (@Sendable (Int, Int, String) -> Void)?
+  /// Asked before each run; true leaves the rest out.
+  public var isInterrupted: @Sendable () -> Bool = { false }
+
+  public init(_ file: WorkloadFile, threads: Int) {
+    self.file = file
+    seeds = file.seeds
+    self.threads = max(1, threads)
+    traceLimit = 0
+  }
+
+  /// Checks every cell before any runs.
+  public func prepare() throws(WorkloadError) -> [PreparedCell] {
+    var prepared: [PreparedCell] = []
+    for cell in try file.cells() { prepared.append(try PreparedCell(cell)) }
+    try ShapeChecks.validate(file.checks, measure: file.measures.first?.yName ?? "")
+    return prepared
+  }
+
+  public func run() throws(WorkloadError) -> ExperimentResult {
+    let cells = try prepare()
+    let begin = DispatchTime.now().uptimeNanoseconds
+    let total = cells.count * seeds.count
+    let results = Collected(cells: cells.count, seeds: seeds.count)
+    let seeds = seeds
+    let (traceLimit, progress, isInterrupted) = (traceLimit, progress, isInterrupted)
+    DispatchQueue.concurrentPerform(iterations: min(threads, total)) { _ in
+      while !isInterrupted(), let index = results.takeNext() {
+        // The last cells of a sweep are mostly the largest: they start first, so that no core is
+        // left with one long run at the end.
+        let cellIndex = cells.count - 1 - index / seeds.count
+        let seedIndex = index % seeds.count
+        let cell = cells[cellIndex]
+        let label = Self.label(cell.cell, seeds[seedIndex])
+        var options = RunOptions()
+        if cellIndex == 0 && seedIndex == 0 { options.traceLimit = traceLimit }
+        options.progress = { text in progress?(results.finished, total, "\(label): \(text)") }
+        let result = cell.run(seed: seeds[seedIndex], options)
+        results.store(result, cell: cellIndex, seed: seedIndex)
+        let rate = Double(result.events) / max(1e-9, result.wallSeconds) / 1e6
+        let wall = String(format: "%.1f s, %.1f M events/s", result.wallSeconds, rate)
+        progress?(results.finished, total, "\(label): done in \(wall)")
+      }
+    }
+    let wall = Double(DispatchTime.now().uptimeNanoseconds - begin) * 1e-9
+    return ExperimentResult(
+      file: file, cells: cells, runs: results.all, wallSeconds: wall,
+      isComplete: results.finished == total)
+  }
+
+  private static func label(_ cell: WorkloadCell, _ seed: UInt64) -> String {
+    let x = cell.x.map { " \($0.name)=\($0.text)" } ?? ""
+    return "\(cell.series)\(x) seed \(seed)"
+  }
+}
+
+/// Results as threads hand them in.
+private final class Collected: @unchecked Sendable {
+  private let lock = NSLock()
+  private var runs: [[RunResult?]]
+  private var next = 0
+  private let total: Int
+  private var count = 0
+
+  init(cells: Int, seeds: Int) {
+    runs = Array(repeating: Array(repeating: nil, count: seeds), count: cells)
+    total = cells * seeds
+  }
+
+  func takeNext() -> Int? {
+    lock.withLock {
+      guard next < total else { return nil }
+      defer { next += 1 }
+      return next
+    }
+  }
+
+  func store(_ result: RunResult, cell: Int, seed: Int) {
+    lock.withLock {
+      runs[cell][seed] = result
+      count += 1
+    }
+  }
+
+  var finished: Int { lock.withLock { count } }
+  var all: [[RunResult]] { lock.withLock { runs.map { $0.compactMap { $0 } } } }
+}

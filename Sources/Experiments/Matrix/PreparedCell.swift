@@ -1,0 +1,133 @@
+import Heliostat
+import Primitives
+import Reporting
+import RuntimeCore
+import Simulation
+import Workload
+
+/// A cell of the matrix, checked and ready to run under any seed.
+public struct PreparedCell: Sendable {
+  public let cell: WorkloadCell
+  public let configuration: ClusterConfiguration
+  /// Every setting in force, for the manifest.
+  public let effective: [String: ConfigurationValue]
+  let policies: String
+  private let start: @Sendable (UInt64, MeasureSink) -> StartedWorkload
+
+  /// The application of one run, and the names of its functions for traces.
+  struct StartedWorkload {
+    var application: any Application
+    var functionNames: () -> [String]
+    var failure: () -> (any Error)?
+  }
+
+  /// Checks everything that can be checked before a run.
+  public init(_ cell: WorkloadCell) throws(WorkloadError) {
+    self.cell = cell
+    let builder = try ClusterBuilder(cell.file)
+    configuration = builder.configuration
+    policies = builder.policyText
+    var effective = builder.effective
+    switch cell.file.workload {
+    case .program(let name, let with):
+      guard let type = ProgramRegistry.program(named: name.value) else {
+        throw .unknown(
+          "program", name.value, known: ProgramRegistry.programs.map { $0.name }, at: name.position)
+      }
+      var reader = try with.mapping()
+      let program = try type.init(&reader)
+      try reader.finish()
+      for (what, demand) in program.demands() {
+        try Self.check(demand, of: what, fits: configuration, at: name.position)
+      }
+      try Self.check(program.largestObject, fits: configuration, at: with.position)
+      effective["workload"] = Self.describe(name.value, with)
+      start = { _, sink in Self.start(program, builder.configuration.head, sink) }
+    case .generator(let name, let with):
+      guard name.value == "independent" else {
+        throw .unknown("generator", name.value, known: ["independent"], at: name.position)
+      }
+      var reader = try with.mapping()
+      let options = try IndependentTasks.Options(&reader)
+      try reader.finish()
+      try Self.check(options.demand, of: "a task", fits: configuration, at: name.position)
+      try Self.check(options.outputSize, fits: configuration, at: with.position)
+      effective["workload"] = Self.describe(name.value, with)
+      start = { seed, sink in
+        StartedWorkload(
+          application: IndependentTasks(options, seed: seed, sink),
+          functionNames: { ["task"] }, failure: { nil })
+      }
+    case .graph(let graph):
+      var names = configuration.resourceNames
+      var demands: [ResourceVector] = []
+      for task in graph.tasks {
+        let demand = try task.demand(in: &names)
+        try Self.check(
+          demand, of: "task '\(task.id)'", fits: configuration, names: names, at: task.position)
+        try Self.check(
+          ByteCount(UInt64(min(task.output.maximum, 1e18))), fits: configuration,
+          at: task.position)
+        demands.append(demand)
+      }
+      effective["workload"] = .map(["graph": .integer(graph.tasks.count)])
+      let all = demands
+      start = { seed, sink in
+        let application = GraphTasks(graph, demands: all, seed: seed, sink)
+        return StartedWorkload(
+          application: application, functionNames: { application.functionNames },
+          failure: { nil })
+      }
+    }
+    self.effective = effective
+  }
+
+  func begin(seed: UInt64, _ sink: MeasureSink) -> StartedWorkload { start(seed, sink) }
+
+  private static func start(
+    _ program: any WorkloadProgram, _ head: NodeID, _ sink: MeasureSink
+  ) -> StartedWorkload {
+    let runtime = ProgramRuntime(driverNode: program.driverNode ?? head) { ray in
+      try await program.run(ray, sink)
+    }
+    return StartedWorkload(
+      application: runtime, functionNames: { runtime.functionNames }, failure: { runtime.error })
+  }
+
+  private static func describe(_ name: String, _ with: PositionedValue) -> ConfigurationValue {
+    var entries: [String: ConfigurationValue] = ["name": .text(name)]
+    if var reader = try? with.mapping() {
+      for (key, value) in reader.all() { entries[key.value] = .text(value.inlineText) }
+    }
+    return .map(entries)
+  }
+
+  // MARK: Checks before the run
+
+  private static func check(
+    _ demand: ResourceVector, of what: String, fits cluster: ClusterConfiguration,
+    names: ResourceNames? = nil, at position: SourcePosition
+  ) throws(WorkloadError) {
+    if cluster.nodes.contains(where: { demand.fits(in: $0.description.resources) }) { return }
+    let names = names ?? cluster.resourceNames
+    var largest = ResourceVector.zero
+    for node in cluster.nodes {
+      largest.lanes = pointwiseMax(largest.lanes, node.description.resources.lanes)
+    }
+    throw WorkloadError(
+      "\(what) needs \(names.describe(demand)), which no node of the cluster has", at: position,
+      expected: "at most \(names.describe(largest)) on one node",
+      hint: "ask for less, or choose a cluster with larger nodes")
+  }
+
+  private static func check(
+    _ size: ByteCount, fits cluster: ClusterConfiguration, at position: SourcePosition
+  ) throws(WorkloadError) {
+    let store = cluster.nodes.map(\.description.store).min() ?? .zero
+    if size <= store { return }
+    throw WorkloadError(
+      "an object of \(size) is larger than an object store of \(store)", at: position,
+      expected: "objects that fit in one node's store",
+      hint: "make the object smaller or the cluster's `store` larger")
+  }
+}

@@ -1,0 +1,80 @@
+import Dispatch
+import Heliostat
+import Measurement
+import Primitives
+import RuntimeCore
+import Simulation
+import Workload
+
+/// What one run (a cell under a seed) gave.
+public struct RunResult: Sendable {
+  public var figures: [MeasureSink.Figure]
+  public var latencies: [(name: String, recorder: LatencyRecorder)]
+  public var fingerprint: UInt64
+  public var events: UInt64
+  public var virtualTime: Instant
+  public var wallSeconds: Double
+  public var timeline: TaskTimeline?
+  /// Why the run did not end well; nil when it did.
+  public var failure: String?
+
+  func figure(_ name: String) -> Double? { figures.first { $0.name == name }?.value }
+}
+
+/// Options of a run that are not part of what is simulated: they never change a fingerprint.
+public struct RunOptions: Sendable {
+  /// Record at most this many tasks for a trace; 0 for none.
+  public var traceLimit = 0
+  public var progress: (@Sendable (String) -> Void)?
+  public init() {}
+}
+
+extension PreparedCell {
+  /// Runs the cell under a seed in the simulated world, on the calling thread.
+  public func run(seed: UInt64, _ options: RunOptions = RunOptions()) -> RunResult {
+    let begin = DispatchTime.now().uptimeNanoseconds
+    var configuration = configuration
+    configuration.seed = seed
+    configuration.parameters.recordsTransitions = options.traceLimit > 0
+    let sink = MeasureSink()
+    sink.progress = options.progress
+    let started = self.begin(seed: seed, sink)
+    let cluster = SimulatedCluster(configuration)
+    let recorder =
+      options.traceLimit > 0 ? TraceRecorder(cluster, limit: options.traceLimit) : nil
+    let end = cluster.run(started.application)
+    var failure: String?
+    switch end {
+    case .finished: failure = started.failure().map { "\($0)" }
+    case .stalled: failure = Self.explain(cluster)
+    case .limited: failure = "the limit of events was reached"
+    }
+    return RunResult(
+      figures: sink.figures, latencies: sink.latencies.map { ($0.name, $0.values.recorder) },
+      fingerprint: cluster.fingerprint, events: cluster.eventCount, virtualTime: cluster.clock,
+      wallSeconds: Double(DispatchTime.now().uptimeNanoseconds - begin) * 1e-9,
+      timeline: recorder?.finish(names: started.functionNames()), failure: failure)
+  }
+
+  /// Why nothing more can happen: the tasks that no node could run, or the nodes that hold some back.
+  private static func explain(_ cluster: SimulatedCluster) -> String {
+    let names = cluster.configuration.resourceNames
+    if let task = cluster.infeasibleTasks.first {
+      let count = cluster.infeasibleTasks.count
+      return "\(count) task(s) stay pending: no node has "
+        + "\(names.describe(cluster.specs.demand(task)))"
+    }
+    var parts: [String] = []
+    for index in 0..<cluster.configuration.nodes.count {
+      let node = NodeID(index)
+      let length = cluster.queueLength(of: node)
+      if length > 0 {
+        let free = names.describe(cluster.available(of: node))
+        parts.append("node \(index) holds \(length) task(s) back with \(free) free")
+      }
+      if parts.count == 3 { break }
+    }
+    let reason = parts.isEmpty ? "no task is queued anywhere" : parts.joined(separator: "; ")
+    return "the workload waits, but nothing more can happen: \(reason)"
+  }
+}

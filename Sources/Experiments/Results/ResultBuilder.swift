@@ -1,0 +1,211 @@
+import Foundation
+import Measurement
+import Primitives
+import Reporting
+import Workload
+
+/// A finished experiment in the forms that people read: rows, checks, and the files of its folder.
+public struct ExperimentReport {
+  public let result: ExperimentResult
+  public let rows: [Row]
+  public let checks: [Check]
+  public let published: PublishedResults
+  public let manifest: Manifest
+  /// Runs that did not end well, with the reason.
+  public let failures: [String]
+
+  /// The checks that a workload file can ask for.
+  public static var checkNames: [String] { ShapeChecks.names }
+
+  public var passed: Bool { failures.isEmpty && checks.allSatisfy(\.passed) }
+
+  /// - Throws: `WorkloadError` for a check or measure of the file that does not exist, `TableError` for
+  ///   published data that cannot be read.
+  public init(
+    _ result: ExperimentResult, seeds: [UInt64], command: [String], startedAt: String,
+    published: PublishedResults
+  ) throws {
+    self.result = result
+    let file = result.file
+    var rows: [Row] = []
+    var failures: [String] = []
+    for (prepared, runs) in zip(result.cells, result.runs) {
+      for (seed, run) in zip(seeds, runs) {
+        guard let failure = run.failure else { continue }
+        let x = prepared.cell.x.map { " \($0.name)=\($0.text)" } ?? ""
+        failures.append("\(prepared.cell.series)\(x) seed \(seed): \(failure)")
+      }
+      let good = runs.filter { $0.failure == nil }
+      rows += try Self.rows(file, prepared, good, seeds)
+    }
+    self.rows = rows
+    self.failures = failures
+    var published = published
+    for compared in file.compare where compared.label != compared.series.value {
+      published.aliases[compared.label] = compared.series.value
+    }
+    self.published = published
+    let measure = file.measures.first?.yName ?? rows.first?.yName ?? ""
+    checks = try ShapeChecks(rows: rows, published: published)
+      .evaluate(file.checks, measure: measure)
+    manifest = Self.manifest(result, seeds, command, startedAt)
+  }
+
+  private static func rows(
+    _ file: WorkloadFile, _ prepared: PreparedCell, _ runs: [RunResult], _ seeds: [UInt64]
+  ) throws -> [Row] {
+    guard let first = runs.first else { return [] }
+    var measures: [(name: String, yName: String, unit: String)] = []
+    if file.measures.isEmpty {
+      measures = first.figures.map { ($0.name, $0.name, $0.unit) }
+    } else {
+      for choice in file.measures {
+        guard let figure = first.figures.first(where: { $0.name == choice.name.value }) else {
+          throw WorkloadError.unknown(
+            "measure", choice.name.value, known: first.figures.map(\.name),
+            at: choice.name.position)
+        }
+        measures.append((figure.name, choice.yName, choice.unit?.value ?? figure.unit))
+      }
+    }
+    return measures.compactMap { measure in
+      let own = first.figures.first { $0.name == measure.name }!.unit
+      let factor = Quantity.conversion(from: own, to: measure.unit) ?? 1
+      guard let samples = Summary(runs.compactMap { $0.figure(measure.name).map { $0 * factor } })
+      else { return nil }
+      return Row(
+        experiment: file.figure?.value ?? file.experiment, series: prepared.cell.series,
+        xName: prepared.cell.x?.name ?? "", x: prepared.cell.x?.text ?? "", yName: measure.yName,
+        samples: samples, unit: measure.unit, origin: .simulated, world: "simulated",
+        architecture: file.architecture.value, policies: prepared.policies,
+        network: prepared.configuration.network.rawValue,
+        seeds: seeds.map(String.init).joined(separator: " "))
+    }
+  }
+
+  private static func manifest(
+    _ result: ExperimentResult, _ seeds: [UInt64], _ command: [String], _ startedAt: String
+  ) -> Manifest {
+    var fingerprints: [String] = []
+    var cells: [ConfigurationValue] = []
+    for (prepared, runs) in zip(result.cells, result.runs) {
+      let x = prepared.cell.x.map { " \($0.name)=\($0.text)" } ?? ""
+      for (seed, run) in zip(seeds, runs) {
+        fingerprints.append("\(prepared.cell.series)\(x) seed \(seed): \(hex(run.fingerprint))")
+      }
+      var entry = prepared.effective
+      entry["series"] = .text(prepared.cell.series)
+      entry["labels"] = .map(
+        Dictionary(
+          prepared.cell.labels.map { ($0.path, ConfigurationValue.text($0.text)) },
+          uniquingKeysWith: { a, _ in a }))
+      cells.append(.map(entry))
+    }
+    let path = result.file.path
+    let content = (try? String(contentsOfFile: path, encoding: .utf8)) ?? ""
+    return Manifest(
+      experiment: result.file.experiment, workload: .init(path: path, content: content),
+      command: command, seeds: seeds, configuration: .map(["cells": .list(cells)]),
+      versions: ["heliostat": Version.text, "swift": Version.swift], fingerprints: fingerprints,
+      cores: ProcessInfo.processInfo.activeProcessorCount, wallSeconds: result.wallSeconds,
+      startedAt: startedAt)
+  }
+
+  static func hex(_ value: UInt64) -> String {
+    let digits = String(value, radix: 16)
+    return String(repeating: "0", count: 16 - digits.count) + digits
+  }
+
+  // MARK: Latencies
+
+  /// One recorder for each latency of each cell, all its seeds merged.
+  public var latencies: [(name: String, recorder: LatencyRecorder)] {
+    var merged: [(name: String, recorder: LatencyRecorder)] = []
+    for (prepared, runs) in zip(result.cells, result.runs) {
+      guard let first = runs.first else { continue }
+      for (index, latency) in first.latencies.enumerated() {
+        var recorder = LatencyRecorder()
+        for run in runs where index < run.latencies.count {
+          recorder.merge(run.latencies[index].recorder)
+        }
+        guard !recorder.isEmpty else { continue }
+        let x = prepared.cell.x.map { " \($0.name)=\($0.text)" } ?? ""
+        let cell = result.cells.count > 1 ? "\(prepared.cell.series)\(x): " : ""
+        merged.append((cell + latency.name, recorder))
+      }
+    }
+    return merged
+  }
+
+  // MARK: Files
+
+  /// Everything for the result's folder; nothing is written yet.
+  public func directory(_ path: String) throws -> ResultDirectory {
+    var directory = ResultDirectory(path: path)
+    try directory.add("rows.csv", text: RowsCSV.text(rows))
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+    try directory.add("checks.json", bytes: Array(try encoder.encode(checks)))
+    let notes = self.notes
+    let title = result.file.title
+    try directory.add(
+      "summary.md",
+      text: SummaryDocument(
+        title: title, notes: notes, checks: checks, rows: rows, published: published,
+        manifest: manifest
+      ).markdown)
+    for (index, chart) in Chart.charts(rows, published: published).enumerated() {
+      try directory.add(index == 0 ? "chart.svg" : "chart-\(index + 1).svg", text: chart.svg)
+    }
+    let latencies = latencies
+    for latency in latencies { try directory.add(Self.fileName(latency.name), text: latency.recorder.hgrm) }
+    try directory.add(
+      "report.html",
+      text: HTMLReport(
+        title: title, notes: notes, checks: checks, rows: rows, published: published,
+        latencies: latencies, manifest: manifest
+      ).html)
+    if let timeline = result.runs.first?.first?.timeline, !timeline.tasks.isEmpty {
+      try directory.add("trace.json", bytes: ChromeTrace.bytes(timeline))
+    }
+    return directory
+  }
+
+  private static func fileName(_ name: String) -> String {
+    let safe = name.lowercased().map { $0.isLetter || $0.isNumber || $0 == "." ? $0 : "-" }
+    var text = String(safe)
+    while text.contains("--") { text = text.replacingOccurrences(of: "--", with: "-") }
+    return "latency-\(text).hgrm"
+  }
+
+  /// What a reader must know about the numbers.
+  public var notes: [String] {
+    var notes: [String] = []
+    if !result.file.description.isEmpty { notes.append(result.file.description) }
+    if !result.isComplete { notes.append("Interrupted: only the runs that had finished are shown.") }
+    for failure in failures.prefix(10) { notes.append("Failed: \(failure)") }
+    if let timeline = result.runs.first?.first?.timeline, !timeline.tasks.isEmpty {
+      let breakdown = CriticalPath(timeline).breakdown
+      let parts = breakdown.named.map { "\($0.name) \($0.time)" }.joined(separator: ", ")
+      notes.append(
+        "Makespan of the traced run, \(breakdown.makespan), by its critical path: \(parts). "
+          + "Lower bounds: critical path \(timeline.criticalPathBound()), "
+          + "work \(timeline.totalWork) over all CPUs.")
+    }
+    return notes
+  }
+}
+
+/// What made a result.
+public enum Version {
+  public static let text = "0.1.0"
+  public static var swift: String {
+    #if swift(>=6.3)
+      "6.3"
+    #elseif swift(>=6.2)
+      "6.2"
+    #else
+      "6.1"
+    #endif
+  }
+}

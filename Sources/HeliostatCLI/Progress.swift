@@ -1,0 +1,53 @@
+import Atomics
+import Dispatch
+import Foundation
+
+/// Progress of a long run on standard error: one line that is rewritten on a terminal, a line every few
+/// seconds elsewhere.
+final class Progress: @unchecked Sendable {
+  private let lock = NSLock()
+  private let isTerminal = isatty(STDERR_FILENO) == 1
+  private let begin = DispatchTime.now().uptimeNanoseconds
+  private var lastShown: UInt64 = 0
+
+  func show(_ finished: Int, _ total: Int, _ text: String) {
+    lock.lock()
+    defer { lock.unlock() }
+    let now = DispatchTime.now().uptimeNanoseconds
+    let pause: UInt64 = isTerminal ? 100_000_000 : 5_000_000_000
+    if finished < total && now - lastShown < pause { return }
+    lastShown = now
+    let elapsed = Double(now - begin) * 1e-9
+    var left = ""
+    if finished > 0 && finished < total {
+      left = String(format: ", about %.0f s left", elapsed / Double(finished) * Double(total - finished))
+    }
+    let line = "[\(finished)/\(total)] \(text) (\(String(format: "%.0f", elapsed)) s\(left))"
+    let shown = isTerminal ? "\r\u{1B}[2K" + String(line.prefix(110)) : line + "\n"
+    FileHandle.standardError.write(Data(shown.utf8))
+  }
+
+  /// Clears the line that is rewritten.
+  func end() {
+    if isTerminal { FileHandle.standardError.write(Data("\r\u{1B}[2K".utf8)) }
+  }
+}
+
+/// Ctrl-C once: finish the runs under way and keep what there is; twice: stop at once.
+final class Interruption: @unchecked Sendable {
+  private let count = ManagedAtomic(0)
+  private let source: any DispatchSourceSignal
+
+  init() {
+    signal(SIGINT, SIG_IGN)
+    source = DispatchSource.makeSignalSource(signal: SIGINT, queue: .global())
+    source.setEventHandler { [unowned self] in
+      if count.loadThenWrappingIncrement(ordering: .relaxed) > 0 { _exit(130) }
+      let text = "\nInterrupted: finishing the runs under way; press Ctrl-C again to stop at once.\n"
+      FileHandle.standardError.write(Data(text.utf8))
+    }
+    source.resume()
+  }
+
+  var requested: Bool { count.load(ordering: .relaxed) > 0 }
+}

@@ -1,0 +1,31 @@
+import ArgumentParser
+import Experiments
+import Foundation
+import Reporting
+
+struct ReportCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "report", abstract: "Show a result again, from its folder.")
+
+  @Argument(help: "The result's folder, such as Results/fig8b-empty-tasks.")
+  var directory: String
+
+  @Flag(help: "Print the rows as CSV.")
+  var csv = false
+
+  func run() throws {
+    let stored = try StoredResult(directory)
+    if csv {
+      print(stored.csv, terminator: "")
+      return
+    }
+    print("\(stored.manifest.experiment), run \(stored.manifest.startedAt)")
+    print("command: \(stored.manifest.command.joined(separator: " "))\n")
+    for table in ResultTable.tables(stored.rows, published: stored.published) {
+      print(table.terminalText)
+    }
+    if !stored.checks.isEmpty { print(SummaryDocument.table(stored.checks).terminalText) }
+    print("Open \(stored.path)/report.html in a browser.")
+    if stored.checks.contains(where: { !$0.passed }) { throw ExitCode(1) }
+  }
+}
