@@ -3,14 +3,7 @@ import Primitives
 /// The tables of one GCS replica: tasks, objects, actors, functions, nodes, and who follows what.
 struct ControlStoreTables: ~Copyable {
   enum TaskState: UInt8, BitwiseCopyable {
-    case queued, done
-  }
-
-  struct TaskEntry: BitwiseCopyable {
-    var node: NodeID
-    /// Return values not yet freed; the entry goes with the last.
-    var returnsLeft: UInt16
-    var state: TaskState
+    case absent, queued, done
   }
 
   struct ObjectEntry: BitwiseCopyable {
@@ -25,6 +18,21 @@ struct ControlStoreTables: ~Copyable {
     var turn: UInt16
   }
 
+  /// A task's row and that of its return value 0, which nearly every task has and most have alone:
+  /// they are written and freed together, so one look-up finds both. Other objects have a record of
+  /// their own, without a task.
+  struct Record: BitwiseCopyable {
+    var object: ObjectEntry
+    var taskNode: NodeID
+    /// Return values not yet freed; the task's row goes with the last.
+    var returnsLeft: UInt16
+    var taskState: TaskState
+    var hasObject: Bool
+  }
+
+  /// Valid until the next record is added or removed.
+  typealias ObjectPointer = UnsafeMutablePointer<ObjectEntry>
+
   struct Link: BitwiseCopyable {
     var value: UInt32
     var next: UInt32
@@ -33,38 +41,57 @@ struct ControlStoreTables: ~Copyable {
 
   static let end = UInt32.max
 
-  private var tasks = WordMap<TaskEntry>()
-  private var objectSlots = WordMap<UInt32>()
-  private var objects = SlotTable<ObjectEntry>()
+  /// By object; a task under its return value 0.
+  private var records = WordMap<Record>()
+  private(set) var taskCount = 0
+  private(set) var objectCount = 0
   private var actors = WordMap<ObjectEntry>()
   private var links = SlotTable<Link>()
   var functions: [FunctionID] = []
   var functionFollowers: [Address] = []
   var nodes: [NodeID] = []
 
-  var taskCount: Int { tasks.count }
-  var objectCount: Int { objectSlots.count }
-  var memoryBytes: Int {
-    tasks.memoryBytes + objectSlots.memoryBytes + objects.memoryBytes + actors.memoryBytes
-      + links.memoryBytes
-  }
+  var memoryBytes: Int { records.memoryBytes + actors.memoryBytes + links.memoryBytes }
 
   // MARK: Tasks
 
+  private static func key(_ task: TaskHandle) -> UInt64 {
+    ObjectHandle(producer: task, index: 0).key
+  }
+
+  /// The record of a task, with the task marked as queued when it is new.
+  private mutating func record(
+    _ task: TaskHandle, _ node: NodeID
+  ) -> UnsafeMutablePointer<Record> {
+    let record = records.pointer(Self.key(task), inserting: Self.empty)
+    if record.pointee.taskState == .absent {
+      record.pointee.taskState = .queued
+      record.pointee.taskNode = node
+      taskCount += 1
+    }
+    return record
+  }
+
   mutating func logTask(_ task: TaskHandle, _ node: NodeID) {
-    let entry = tasks.pointer(
-      UInt64(task.index), inserting: TaskEntry(node: node, returnsLeft: 0, state: .queued))
-    if entry.pointee.state == .queued { entry.pointee.node = node }
+    let record = record(task, node)
+    if record.pointee.taskState == .queued { record.pointee.taskNode = node }
   }
 
   /// True for the first completion.
   mutating func completeTask(_ task: TaskHandle, _ node: NodeID, returns: UInt16) -> Bool {
-    let entry = tasks.pointer(
-      UInt64(task.index), inserting: TaskEntry(node: node, returnsLeft: 0, state: .queued))
-    guard entry.pointee.state != .done else { return false }
-    entry.pointee = TaskEntry(node: node, returnsLeft: returns, state: .done)
-    if returns == 0 { tasks.remove(UInt64(task.index)) }
+    let record = record(task, node)
+    guard record.pointee.taskState != .done else { return false }
+    record.pointee.taskNode = node
+    record.pointee.returnsLeft = returns
+    record.pointee.taskState = .done
+    if returns == 0 { removeTask(record, Self.key(task)) }
     return true
+  }
+
+  private mutating func removeTask(_ record: UnsafeMutablePointer<Record>, _ key: UInt64) {
+    record.pointee.taskState = .absent
+    taskCount -= 1
+    if !record.pointee.hasObject { records.remove(key) }
   }
 
   // MARK: Objects
@@ -75,43 +102,56 @@ struct ControlStoreTables: ~Copyable {
       isFreed: false, turn: 0)
   }
 
-  /// The entry of `object`, made empty when there is none.
-  mutating func object(_ object: ObjectHandle) -> UInt32 {
-    if let slot = objectSlots[object.key] { return slot }
-    let slot = objects.insert(Self.absent)
-    objectSlots.set(object.key, slot)
-    return slot
+  private static var empty: Record {
+    Record(object: absent, taskNode: .none, returnsLeft: 0, taskState: .absent, hasObject: false)
   }
 
-  func existingObject(_ object: ObjectHandle) -> UInt32? { objectSlots[object.key] }
-  func hasLocation(_ slot: UInt32) -> Bool { objects[slot].node != .none }
-  func isFreed(_ slot: UInt32) -> Bool { objects[slot].isFreed }
-  func hasSubscribers(_ slot: UInt32) -> Bool { objects[slot].subscribers != Self.end }
-  func description(_ slot: UInt32) -> (ByteCount, ObjectStatus) {
-    (objects[slot].size, objects[slot].status)
+  private func entry(_ record: UnsafeMutablePointer<Record>) -> ObjectPointer {
+    withUnsafeMutablePointer(to: &record.pointee.object) { $0 }
+  }
+
+  /// The entry of `object`, made empty when there is none.
+  mutating func object(_ object: ObjectHandle) -> ObjectPointer {
+    let record = records.pointer(object.key, inserting: Self.empty)
+    if !record.pointee.hasObject {
+      record.pointee.hasObject = true
+      objectCount += 1
+    }
+    return entry(record)
+  }
+
+  func existingObject(_ object: ObjectHandle) -> ObjectPointer? {
+    guard let record = records.pointer(object.key), record.pointee.hasObject else { return nil }
+    return entry(record)
+  }
+
+  func hasLocation(_ entry: ObjectPointer) -> Bool { entry.pointee.node != .none }
+  func isFreed(_ entry: ObjectPointer) -> Bool { entry.pointee.isFreed }
+  func hasSubscribers(_ entry: ObjectPointer) -> Bool { entry.pointee.subscribers != Self.end }
+  func description(_ entry: ObjectPointer) -> (ByteCount, ObjectStatus) {
+    (entry.pointee.size, entry.pointee.status)
   }
 
   /// Adds a location; nil when the object was freed before it existed.
   mutating func addLocation(
     _ object: ObjectHandle, _ node: NodeID, _ size: ByteCount, _ status: ObjectStatus
-  ) -> UInt32? {
-    let slot = self.object(object)
-    let entry = objects.pointer(slot)
+  ) -> ObjectPointer? {
+    let entry = self.object(object)
     if entry.pointee.isFreed { return nil }
     entry.pointee.size = size
     entry.pointee.status = status
     if entry.pointee.node == .none {
       entry.pointee.node = node
-    } else if !holds(slot, node) {
+    } else if !holds(entry, node) {
       entry.pointee.moreLocations = links.insert(
         Link(value: node.index, next: entry.pointee.moreLocations, isPersistent: true))
     }
-    return slot
+    return entry
   }
 
-  private func holds(_ slot: UInt32, _ node: NodeID) -> Bool {
-    if objects[slot].node == node { return true }
-    var link = objects[slot].moreLocations
+  private func holds(_ entry: ObjectPointer, _ node: NodeID) -> Bool {
+    if entry.pointee.node == node { return true }
+    var link = entry.pointee.moreLocations
     while link != Self.end {
       if links[link].value == node.index { return true }
       link = links[link].next
@@ -120,9 +160,8 @@ struct ControlStoreTables: ~Copyable {
   }
 
   /// Removes a location; returns the entry when there was one.
-  mutating func removeLocation(_ object: ObjectHandle, _ node: NodeID) -> UInt32? {
-    guard let slot = objectSlots[object.key] else { return nil }
-    let entry = objects.pointer(slot)
+  mutating func removeLocation(_ object: ObjectHandle, _ node: NodeID) -> ObjectPointer? {
+    guard let entry = existingObject(object) else { return nil }
     if entry.pointee.node == node {
       let more = entry.pointee.moreLocations
       if more == Self.end {
@@ -132,7 +171,7 @@ struct ControlStoreTables: ~Copyable {
         entry.pointee.moreLocations = links[more].next
         links.remove(more)
       }
-      return slot
+      return entry
     }
     var previous = Self.end
     var link = entry.pointee.moreLocations
@@ -144,7 +183,7 @@ struct ControlStoreTables: ~Copyable {
           links.pointer(previous).pointee.next = links[link].next
         }
         links.remove(link)
-        return slot
+        return entry
       }
       previous = link
       link = links[link].next
@@ -152,11 +191,10 @@ struct ControlStoreTables: ~Copyable {
     return nil
   }
 
-  func forEachLocation(of slot: UInt32, _ body: (NodeID) -> Void) {
-    let entry = objects[slot]
-    if entry.node == .none { return }
-    body(entry.node)
-    var link = entry.moreLocations
+  func forEachLocation(of entry: ObjectPointer, _ body: (NodeID) -> Void) {
+    if entry.pointee.node == .none { return }
+    body(entry.pointee.node)
+    var link = entry.pointee.moreLocations
     while link != Self.end {
       body(NodeID(Int(links[link].value)))
       link = links[link].next
@@ -164,8 +202,7 @@ struct ControlStoreTables: ~Copyable {
   }
 
   /// One location, another one each time.
-  func someLocation(_ slot: UInt32) -> NodeID? {
-    let entry = objects.pointer(slot)
+  func someLocation(_ entry: ObjectPointer) -> NodeID? {
     if entry.pointee.node == .none { return nil }
     if entry.pointee.moreLocations == Self.end { return entry.pointee.node }
     var count: UInt16 = 1
@@ -183,23 +220,24 @@ struct ControlStoreTables: ~Copyable {
 
   // MARK: Subscriptions
 
-  mutating func subscribe(_ address: Address, to slot: UInt32, persistent: Bool) {
-    let entry = objects.pointer(slot)
+  mutating func subscribe(_ address: Address, to entry: ObjectPointer, persistent: Bool) {
     entry.pointee.subscribers = links.insert(
       Link(value: address.raw, next: entry.pointee.subscribers, isPersistent: persistent))
   }
 
-  func forEachSubscriber(of slot: UInt32, persistentOnly: Bool, _ body: (Address) -> Void) {
-    var link = objects[slot].subscribers
+  func forEachSubscriber(
+    of entry: ObjectPointer, persistentOnly: Bool, _ body: (Address) -> Void
+  ) {
+    var link = entry.pointee.subscribers
     while link != Self.end {
       if !persistentOnly || links[link].isPersistent { body(Address(raw: links[link].value)) }
       link = links[link].next
     }
   }
 
-  mutating func dropOneShotSubscribers(of slot: UInt32) {
+  mutating func dropOneShotSubscribers(of entry: ObjectPointer) {
     var kept = Self.end
-    var link = objects[slot].subscribers
+    var link = entry.pointee.subscribers
     while link != Self.end {
       let next = links[link].next
       if links[link].isPersistent {
@@ -210,35 +248,40 @@ struct ControlStoreTables: ~Copyable {
       }
       link = next
     }
-    objects.pointer(slot).pointee.subscribers = kept
+    entry.pointee.subscribers = kept
   }
 
   // MARK: Freeing
 
   /// Remembers that an object that does not exist yet is not wanted any more; its entry.
-  mutating func markFreed(_ object: ObjectHandle) -> UInt32 {
-    let slot = self.object(object)
-    objects.pointer(slot).pointee.isFreed = true
-    return slot
+  mutating func markFreed(_ object: ObjectHandle) -> ObjectPointer {
+    let entry = self.object(object)
+    entry.pointee.isFreed = true
+    return entry
   }
 
-  mutating func dropSubscribers(of slot: UInt32) {
-    removeLinks(objects[slot].subscribers)
-    objects.pointer(slot).pointee.subscribers = Self.end
+  mutating func dropSubscribers(of entry: ObjectPointer) {
+    removeLinks(entry.pointee.subscribers)
+    entry.pointee.subscribers = Self.end
   }
 
   /// Drops an object's entry, and its task's with the last return value.
   mutating func forget(_ object: ObjectHandle) {
-    if let slot = objectSlots.remove(object.key) {
-      removeLinks(objects[slot].moreLocations)
-      removeLinks(objects[slot].subscribers)
-      objects.remove(slot)
+    if let record = records.pointer(object.key), record.pointee.hasObject {
+      removeLinks(record.pointee.object.moreLocations)
+      removeLinks(record.pointee.object.subscribers)
+      record.pointee.object = Self.absent
+      record.pointee.hasObject = false
+      objectCount -= 1
+      if record.pointee.taskState == .absent { records.remove(object.key) }
     }
-    guard object.index >= 0, let task = tasks.pointer(UInt64(object.producer.index)) else { return }
+    guard object.index >= 0 else { return }
+    let key = Self.key(object.producer)
+    guard let task = records.pointer(key), task.pointee.taskState != .absent else { return }
     if task.pointee.returnsLeft > 1 {
       task.pointee.returnsLeft -= 1
     } else {
-      tasks.remove(UInt64(object.producer.index))
+      removeTask(task, key)
     }
   }
 

@@ -85,6 +85,8 @@ struct Fabric: ~Copyable {
   init(_ configuration: ClusterConfiguration, isChecked: Bool) {
     self.configuration = configuration
     self.isChecked = isChecked
+    // Identities come from the seed, so runs under two seeds are different runs.
+    fingerprint ^= mix64(configuration.seed)
     let parameters = configuration.parameters
     specs = .allocate()
     payloads = .allocate()
