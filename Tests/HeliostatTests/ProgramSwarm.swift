@@ -153,8 +153,6 @@ private struct SwarmDriver {
     }
     let actors = [ray.create(accumulator), ray.create(accumulator)]
     var states: [UInt64] = [0, 0]
-    for actor in actors { known.append((ObjectRef(handle: actor.created.handle), nil)) }
-    known.removeAll()
 
     for step in 0..<(10 + below(40)) {
       switch below(10) {

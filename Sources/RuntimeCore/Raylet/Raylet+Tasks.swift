@@ -52,7 +52,10 @@ extension Raylet {
     _ task: TaskHandle, by source: Address, at now: Instant,
     into effects: inout EffectBuffer<Effect>
   ) {
-    if source.role == .globalScheduler { placements[source.number] += 1 }
+    if source.role == .globalScheduler {
+      placements[source.number] += 1
+      placedDemand[source.number] += specs.demand(task)
+    }
     enqueue(task, notifies: false, at: now, into: &effects)
     dispatch(at: now, into: &effects)
   }

@@ -47,13 +47,20 @@ struct LowestWait: PlacementPolicy {
   func place(
     _ request: PlacementRequest, view: ClusterView, random: inout RandomStream
   ) -> NodeID? {
+    let demand = Demand(request.demand)
     var best = UInt64.max
     var chosen = -1
     var ties: UInt64 = 0
     for index in 0..<view.nodes.count {
-      let node = view.nodes[index]
-      guard node.isAlive, request.demand.fits(in: node.total) else { continue }
-      let wait = waitNanoseconds(index, node, request, view)
+      let node = view.nodes.baseAddress.unsafelyUnwrapped + index
+      guard node.pointee.isAlive, demand.vector.fits(in: node.pointee.total) else { continue }
+      var seconds = queueSeconds(node, demand, view)
+      if locality && !request.remoteBytes.isEmpty {
+        seconds += Double(request.remoteBytes[index]) / view.averageBandwidth
+      }
+      let nanoseconds = seconds * 1e9
+      // The largest wait is kept below .max, which means "no node yet".
+      let wait = nanoseconds < 0x1p62 ? UInt64(nanoseconds) : 1 << 62
       if wait < best {
         best = wait
         chosen = index
@@ -67,28 +74,41 @@ struct LowestWait: PlacementPolicy {
     return chosen < 0 ? nil : NodeID(chosen)
   }
 
+  /// A demand, and for the usual one of CPUs alone its reciprocal: this runs for every node and task.
+  private struct Demand {
+    let vector: ResourceVector
+    let perUnit: Double
+    let isCPUOnly: Bool
+
+    init(_ vector: ResourceVector) {
+      self.vector = vector
+      isCPUOnly = vector.cpuUnits > 0 && vector == vector.cpuOnly
+      perUnit = isCPUOnly ? 1 / Double(vector.cpuUnits) : 0
+    }
+
+    @inline(__always) func copies(in supply: ResourceVector) -> Double {
+      isCPUOnly ? Double(max(0, supply.cpuUnits)) * perUnit : vector.copies(in: supply)
+    }
+  }
+
+  /// What waits on the node ahead of the task, in seconds of its work.
   @inline(__always)
-  private func waitNanoseconds(
-    _ index: Int, _ node: NodeView, _ request: PlacementRequest, _ view: ClusterView
-  ) -> UInt64 {
-    var seconds = 0.0
-    var length = Double(node.queueLength)
-    if queue == .ledger { length += Double(node.inFlight) }
-    if length > 0 {
-      let average = perNode ? node.averageTaskSeconds : view.averageTaskSeconds
-      let slots = request.demand.copies(in: node.total)
-      if preferAvailable { length -= request.demand.copies(in: node.available) }
+  private func queueSeconds(
+    _ node: UnsafePointer<NodeView>, _ demand: Demand, _ view: ClusterView
+  ) -> Double {
+    var length = Double(node.pointee.queueLength)
+    if queue == .ledger { length += Double(node.pointee.inFlight) }
+    if length == 0 { return 0 }
+    if preferAvailable { length -= demand.copies(in: node.pointee.available) }
+    if length <= 0 { return 0 }
+    let average = perNode ? node.pointee.averageTaskSeconds : view.averageTaskSeconds
+    if queue == .ledger || perSlot {
+      let slots = demand.copies(in: node.pointee.total)
       if queue == .ledger && average > 0 {
-        length -= view.now.since(node.heardAt).seconds / average * slots
+        length -= view.now.since(node.pointee.heardAt).seconds / average * slots
       }
       if perSlot { length /= max(1, slots) }
-      seconds = max(0, length) * average
     }
-    if locality && !request.remoteBytes.isEmpty {
-      seconds += Double(request.remoteBytes[index]) / view.averageBandwidth
-    }
-    let wait = seconds * 1e9
-    // The largest wait is kept below .max, which means "no node yet".
-    return wait < 0x1p62 ? UInt64(wait) : 1 << 62
+    return max(0, length) * average
   }
 }
