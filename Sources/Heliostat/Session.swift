@@ -28,6 +28,11 @@ public final class Session: @unchecked Sendable {
     cluster.configuration.nodes[Int(node.index)].description.resources
   }
 
+  /// The lane of the custom resource `name`; nil when no node of this cluster has it.
+  public func lane(of name: String) -> Int? {
+    cluster.configuration.resourceNames.knownLane(of: name)
+  }
+
   /// The lanes of the custom resources `prefix0`, `prefix1`, … of this cluster, in that order.
   public func lanes(named prefix: String) -> [Int] {
     var lanes: [Int] = []

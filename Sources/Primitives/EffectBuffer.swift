@@ -27,7 +27,7 @@ public struct EffectBuffer<Effect: BitwiseCopyable>: ~Copyable {
     filled += 1
   }
 
-  @usableFromInline mutating func grow() {
+  @inlinable @inline(never) mutating func grow() {
     let larger = UnsafeMutablePointer<Effect>.allocate(capacity: capacity * 2)
     larger.moveInitialize(from: storage, count: filled)
     storage.deallocate()

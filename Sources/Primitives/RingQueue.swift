@@ -48,7 +48,7 @@ public struct RingQueue<Element: BitwiseCopyable>: ~Copyable {
     return storage[(head + filled) & mask]
   }
 
-  @usableFromInline mutating func grow() {
+  @inlinable @inline(never) mutating func grow() {
     let size = mask + 1
     let larger = UnsafeMutablePointer<Element>.allocate(capacity: size * 2)
     for i in 0..<filled { (larger + i).initialize(to: storage[(head + i) & mask]) }

@@ -69,7 +69,7 @@ public struct SlotTable<Record: BitwiseCopyable>: ~Copyable {
     freeCount += 1
   }
 
-  @usableFromInline mutating func addChunk() {
+  @inlinable @inline(never) mutating func addChunk() {
     if chunkCount == chunkCapacity {
       let larger = UnsafeMutablePointer<UnsafeMutablePointer<Record>>.allocate(
         capacity: chunkCapacity * 2)
@@ -82,7 +82,7 @@ public struct SlotTable<Record: BitwiseCopyable>: ~Copyable {
     chunkCount += 1
   }
 
-  @usableFromInline mutating func growFree() {
+  @inlinable @inline(never) mutating func growFree() {
     let larger = UnsafeMutablePointer<UInt32>.allocate(capacity: freeCapacity * 2)
     larger.moveInitialize(from: free, count: freeCount)
     free.deallocate()

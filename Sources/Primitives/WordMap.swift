@@ -36,7 +36,7 @@ public struct WordMap<Value: BitwiseCopyable>: ~Copyable {
   deinit { places.deallocate() }
 
   /// Only the keys are initialised: a value is written before it is read.
-  @usableFromInline static func emptyPlaces(_ size: Int) -> UnsafeMutablePointer<Place> {
+  @inlinable static func emptyPlaces(_ size: Int) -> UnsafeMutablePointer<Place> {
     let places = UnsafeMutablePointer<Place>.allocate(capacity: size)
     for i in 0..<size { places[i].key = emptyKey }
     return places
@@ -119,7 +119,7 @@ public struct WordMap<Value: BitwiseCopyable>: ~Copyable {
     return removed
   }
 
-  @usableFromInline mutating func grow() {
+  @inlinable @inline(never) mutating func grow() {
     let old = places
     let oldSize = mask + 1
     let size = oldSize * 2

@@ -26,7 +26,6 @@ public struct GlobalScheduler: ~Copyable {
   private let nodeCount: Int
   private let nodes: UnsafeMutablePointer<NodeView>
   private let sent: UnsafeMutablePointer<UInt64>
-  private let sentDemand: UnsafeMutablePointer<ResourceVector>
   private let remoteBytes: UnsafeMutablePointer<UInt64>
   private var directory: ObjectDirectory
   private var pending = SlotTable<Pending>()
@@ -55,8 +54,6 @@ public struct GlobalScheduler: ~Copyable {
     }
     sent = .allocate(capacity: max(1, nodeCount))
     sent.initialize(repeating: 0, count: max(1, nodeCount))
-    sentDemand = .allocate(capacity: max(1, nodeCount))
-    sentDemand.initialize(repeating: .zero, count: max(1, nodeCount))
     directory = ObjectDirectory(nodes: nodeCount)
     remoteBytes = .allocate(capacity: directory.words * 64)
     remoteBytes.initialize(repeating: 0, count: directory.words * 64)
@@ -67,7 +64,6 @@ public struct GlobalScheduler: ~Copyable {
   deinit {
     nodes.deallocate()
     sent.deallocate()
-    sentDemand.deallocate()
     remoteBytes.deallocate()
   }
 
@@ -181,7 +177,6 @@ public struct GlobalScheduler: ~Copyable {
     let index = Int(node.index)
     nodes[index].inFlight += 1
     sent[index] += 1
-    sentDemand[index] += demand
     if records { effects.append(.record(.placed(task, node))) }
     effects.append(.send(.taskPlaced(task), to: .raylet(node)))
   }

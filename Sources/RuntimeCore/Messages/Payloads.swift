@@ -23,8 +23,6 @@ public struct Heartbeat: Sendable, BitwiseCopyable {
   public var queueLength: UInt32
   /// Tasks of this scheduler that have ever arrived here: clears its in-flight ledger.
   public var placementsReceived: UInt64
-  /// The sum of their demands; it wraps around, differences do not.
-  public var demandReceived: ResourceVector
   public var averageTaskSeconds: Double
   public var averageBandwidth: Double
 }

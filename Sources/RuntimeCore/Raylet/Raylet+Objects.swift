@@ -32,6 +32,8 @@ extension Raylet {
       startRestoring(held, into: &effects)
     } else if isFirst {
       lookUp(object, into: &effects)
+    } else if case .client(_, .local) = waiter {
+      pulls.raise(object)
     }
   }
 

@@ -52,10 +52,7 @@ extension Raylet {
     _ task: TaskHandle, by source: Address, at now: Instant,
     into effects: inout EffectBuffer<Effect>
   ) {
-    if source.role == .globalScheduler {
-      placements[source.number] += 1
-      placedDemand[source.number] += specs.demand(task)
-    }
+    if source.role == .globalScheduler { placements[source.number] += 1 }
     enqueue(task, notifies: false, at: now, into: &effects)
     dispatch(at: now, into: &effects)
   }

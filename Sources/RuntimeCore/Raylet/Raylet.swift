@@ -72,9 +72,7 @@ public struct Raylet: ~Copyable {
 
   var averageTaskSeconds: Double
   var averageBandwidth: Double
-  /// Tasks that each global scheduler has ever sent here, and the sum of their demands.
   var placements: UnsafeMutablePointer<UInt64>
-  var placedDemand: UnsafeMutablePointer<ResourceVector>
 
   public init(
     node: NodeID, description: NodeDescription, parameters: Parameters, map: ControlStoreMap,
@@ -103,15 +101,12 @@ public struct Raylet: ~Copyable {
     averageBandwidth = parameters.priorBandwidth.bytesPerSecond
     placements = .allocate(capacity: parameters.globalSchedulers)
     placements.initialize(repeating: 0, count: parameters.globalSchedulers)
-    placedDemand = .allocate(capacity: parameters.globalSchedulers)
-    placedDemand.initialize(repeating: .zero, count: parameters.globalSchedulers)
     for _ in 0..<cpuCount { _ = workers.add(isReady: true) }
   }
 
   deinit {
     freed.deallocate()
     placements.deallocate()
-    placedDemand.deallocate()
   }
 
   /// Tasks that wait here, for inputs or for resources.
@@ -212,8 +207,8 @@ public struct Raylet: ~Copyable {
     for scheduler in 0..<parameters.globalSchedulers {
       let heartbeat = Heartbeat(
         node: node, total: total, available: available, queueLength: UInt32(queueLength),
-        placementsReceived: placements[scheduler], demandReceived: placedDemand[scheduler],
-        averageTaskSeconds: averageTaskSeconds, averageBandwidth: averageBandwidth)
+        placementsReceived: placements[scheduler], averageTaskSeconds: averageTaskSeconds,
+        averageBandwidth: averageBandwidth)
       effects.append(
         .send(.heartbeat(payloads.insert(heartbeat)), to: .globalScheduler(scheduler)))
     }

@@ -38,6 +38,14 @@ struct PullManager: ~Copyable {
     }
   }
 
+  /// A `get` now waits for an object that was to be pulled as an argument. The older place in the
+  /// queue is passed over when its turn comes.
+  mutating func raise(_ object: ObjectHandle) {
+    if let pull = pulls.pointer(object.key), !pull.pointee.isActive {
+      waitingGets.append(object.key)
+    }
+  }
+
   /// The next pull to start, with its source; nil when the quota is used up or nothing waits.
   mutating func activateNext(at now: Instant) -> (ObjectHandle, NodeID)? {
     while true {

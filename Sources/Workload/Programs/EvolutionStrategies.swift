@@ -29,6 +29,7 @@ struct EvolutionStrategies: WorkloadProgram {
   let updateTime: TimeSpan
   let fanIn: Int
   let tasksPerAggregator: Int
+  let aggregatorResource: String
 
   init(_ with: inout MappingReader) throws(WorkloadError) {
     aggregation = try with.choice("aggregation", default: .tree)
@@ -43,6 +44,7 @@ struct EvolutionStrategies: WorkloadProgram {
     combineTime = try with.duration("combine-time", default: .microseconds(100))
     updateTime = try with.duration("update-time", default: .milliseconds(10))
     fanIn = try with.int("fan-in", default: 8, in: 2...1_000_000)
+    aggregatorResource = try with.string("aggregator-resource", default: "")
     tasksPerAggregator = try with.int("tasks-per-aggregator", default: 128, in: 1...1_000_000)
   }
 
@@ -51,7 +53,7 @@ struct EvolutionStrategies: WorkloadProgram {
   func run(_ ray: Session, _ sink: MeasureSink) async throws {
     var random = RandomStream(seed: ray.seed, stream: 0x4553)
     let count = max(1, Int(iterations.draw(&random).rounded()))
-    let tree = aggregation == .tree ? await AggregationTree(self, ray) : nil
+    let tree = aggregation == .tree ? try await AggregationTree(self, ray) : nil
     let rollout = ray.modelled("rollout", TaskOptions(outputSize: resultSize))
     let iterationTimes = sink.latency("iteration")
     let begin = ray.now
@@ -99,8 +101,17 @@ private struct AggregationTree {
   let fanIn: Int
   let share: Int
 
-  init(_ es: EvolutionStrategies, _ ray: Session) async {
-    let type = ray.actorClass("Aggregator", TaskOptions(resources: .zero)) { 0 }
+  init(_ es: EvolutionStrategies, _ ray: Session) async throws {
+    // An actor without any demand stays on the driver's node; a resource that only the worker nodes
+    // have spreads the aggregators without taking CPUs from the rollouts.
+    var place = TaskOptions(resources: .zero)
+    if !es.aggregatorResource.isEmpty {
+      guard let lane = ray.lane(of: es.aggregatorResource) else {
+        throw ProgramError("no node of the cluster has the resource '\(es.aggregatorResource)'")
+      }
+      place.resources.lanes[lane] = ResourceVector.unitsPerOne
+    }
+    let type = ray.actorClass("Aggregator", place) { 0 }
     var options = TaskOptions(resources: .zero)
     options.outputSize = es.policySize
     let method = ray.method("sum", of: type, options) { (calls: inout Int) in calls += 1 }
