@@ -206,6 +206,7 @@ public struct GlobalScheduler: ~Copyable {
     let index = Int(heartbeat.node.index)
     let node = nodes + index
     let inFlight = sent[index] - heartbeat.placementsReceived
+    let changed = node.pointee.total != heartbeat.total
     node.pointee.total = heartbeat.total
     node.pointee.queueLength = heartbeat.queueLength
     node.pointee.inFlight = UInt32(truncatingIfNeeded: inFlight)
@@ -216,6 +217,8 @@ public struct GlobalScheduler: ~Copyable {
     let weight = parameters.averageWeight
     averageTaskSeconds += weight * (heartbeat.averageTaskSeconds - averageTaskSeconds)
     averageBandwidth += weight * (heartbeat.averageBandwidth - averageBandwidth)
+    // Feasibility depends on what a node has, not on how busy it is: with no change, no new try.
+    guard changed else { return }
     for _ in 0..<infeasible.count {
       place(infeasible.popFirst().unsafelyUnwrapped, at: now, into: &effects)
     }
