@@ -26,14 +26,13 @@ public enum TaskBody: UInt8, Sendable, BitwiseCopyable {
 /// process only its handle travels.
 @frozen
 public struct TaskSpec: Sendable, BitwiseCopyable {
-  public var id: TaskID
+  // What every step of a task reads (from the low half of its identity, which names its shard, to its
+  // sizes) lies within 40 bytes: half of the steps then need one cache line instead of two.
   /// Modelled execution time on a node of speed 1.
   public var work: TimeSpan
+  public var id: TaskID
   /// Size of each return value.
   public var outputSize: ByteCount
-  /// Bytes of the arguments that travel by value inside the specification.
-  public var valueBytes: UInt32
-  public var function: FunctionID
   /// The demand, interned (`TaskSpecTable.shape`).
   public var shape: UInt16
   /// How many return values: objects 0 ..< returns.
@@ -44,16 +43,19 @@ public struct TaskSpec: Sendable, BitwiseCopyable {
   public var attempt: UInt16
   /// Who submitted it: the machine address of its driver, as raw bits.
   public var submitter: UInt32
+  @usableFromInline var references: UInt32
+  /// Arguments passed by future; where they lie in the table's argument pool says `argumentOffset`.
+  @usableFromInline var argumentLength: UInt32
+  /// Bytes of the arguments that travel by value inside the specification.
+  public var valueBytes: UInt32
+  public var function: FunctionID
+  @usableFromInline var argumentOffset: UInt32
   /// For methods: the task that created the actor.
   public var actor: TaskHandle
-  /// The program that submitted it: the lower half of its root task's identity.
-  public var caller: UInt64 = 0
   /// For methods: the caller's call number on that actor, from 0.
   public var sequence: UInt32
-  /// Arguments passed by future: where they lie in the table's argument pool.
-  @usableFromInline var argumentOffset: UInt32
-  @usableFromInline var argumentLength: UInt32
-  @usableFromInline var references: UInt32
+  /// The program that submitted it: the lower half of its root task's identity.
+  public var caller: UInt64 = 0
 
   @inlinable public init(
     id: TaskID, function: FunctionID, shape: UInt16, work: TimeSpan = .zero,

@@ -41,7 +41,9 @@ public struct PolicySpec: Equatable, Sendable, CustomStringConvertible {
     }
     guard whole.last == "]" else { throw PolicyError.malformed(text) }
     let name = trim(whole[..<open])
-    guard !name.isEmpty else { throw PolicyError.malformed(text) }
+    guard !name.isEmpty, !name.contains("]"), !name.contains("=") else {
+      throw PolicyError.malformed(text)
+    }
     let inside = whole[whole.index(after: open)..<whole.index(before: whole.endIndex)]
     var parameters: [Parameter] = []
     if !trim(inside).isEmpty {

@@ -14,6 +14,10 @@ struct RayletQueueTests {
   @Test("ready tasks leave by arrival, or youngest first, past shapes that do not fit",
     arguments: [false, true])
   func readyOrder(youngest: Bool) {
+    let specs = TaskSpecTable.allocate()
+    defer { specs.deallocate() }
+    // Shape s demands s + 1 CPUs.
+    let shapes = (0..<12).map { specs.shape(ResourceVector(cpus: $0 + 1)) }
     for seed in UInt64(0)..<40 {
       var random = RandomStream(seed: seed, stream: 0)
       var tasks = SlotTable<LocalTask>()
@@ -24,14 +28,16 @@ struct RayletQueueTests {
       for _ in 0..<400 {
         if random.below(2) == 0 {
           arrival &+= 1
-          let shape = UInt16(random.below(12))
+          let shape = shapes[Int(random.below(12))]
           let slot = tasks.insert(task(arrival, shape: shape))
           queues.append(slot, shape: shape, atFront: youngest, tasks)
           model.append((slot, shape, arrival))
         } else {
-          let blocked = UInt16(random.below(12))
-          let taken = queues.take(youngest: youngest, tasks) { $0 != blocked }
-          let fitting = model.filter { $0.shape != blocked }
+          let free = Int(random.below(13))
+          let taken = queues.take(
+            youngest: youngest, tasks, specs, available: ResourceVector(cpus: free),
+            gpus: GPUInstances(count: 0))
+          let fitting = model.filter { $0.shape < free }
           let expected = youngest ? fitting.last : fitting.first
           #expect(taken == expected?.slot, "seed \(seed)")
           model.removeAll { $0.slot == taken }

@@ -223,7 +223,7 @@ public struct Driver: ~Copyable {
   public mutating func flush(into effects: inout EffectBuffer<Effect>) {
     if freed.count == 0 { return }
     effects.append(.send(.referencesFreed(payloads.insert(freed)), to: raylet))
-    freed = Batch()
+    freed.removeAll()
   }
 
   // MARK: Facts

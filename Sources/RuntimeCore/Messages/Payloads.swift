@@ -42,6 +42,7 @@ public struct Batch: Sendable, BitwiseCopyable {
     objects[count] = object.key
     filled += 1
   }
+  @inlinable public mutating func removeAll() { filled = 0 }
 }
 
 /// An update on its way down a chain.

@@ -137,19 +137,9 @@ extension Raylet {
       }
       // A kind that is overdrawn for a while holds up only tasks that demand it.
       let available = ResourceVector(lanes: pointwiseMax(self.available.lanes, .zero))
-      let specs = self.specs
-      // GPUs are tried as instances: the sum may fit while no single one has the fraction.
-      let gpus = self.gpus
       guard
         let slot = ready.take(
-          youngest: youngestFirst, tasks,
-          fits: { shape in
-            let demand = specs.demand(shape: shape)
-            guard demand.fits(in: available) else { return false }
-            if demand.gpuUnits == 0 { return true }
-            var copy = gpus
-            return copy.take(units: demand.gpuUnits) != nil
-          })
+          youngest: youngestFirst, tasks, specs, available: available, gpus: gpus)
       else { return }
       let worker = workers.take().unsafelyUnwrapped
       let demand = specs.demand(shape: tasks.pointer(slot).pointee.shape)

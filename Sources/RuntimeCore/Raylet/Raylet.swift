@@ -34,43 +34,42 @@ public struct Raylet: ~Copyable {
     static let free: UInt32 = 2
   }
 
+  // First what nearly every message touches: a raylet spans some twenty cache lines, and what
+  // lies together is fetched together.
   public let node: NodeID
-  let parameters: Parameters
-  let specs: TaskSpecTable
-  let payloads: MessagePayloads
-  let map: ControlStoreMap
-  let spillover: any SpilloverPolicy
   let youngestFirst: Bool
   let records: Bool
-  var random: RandomStream
-
-  let total: ResourceVector
-  var available: ResourceVector
-  var gpus: GPUInstances
+  /// A timer will report the freed objects.
+  var isReportingFreed = false
+  let map: ControlStoreMap
+  let specs: TaskSpecTable
+  let payloads: MessagePayloads
   let cpuCount: Int
-
-  var tasks = SlotTable<LocalTask>()
-  var ready = ReadyQueues()
   var waitingCount = 0
-  var arrivals: UInt32 = 0
   /// Completions that the GCS has not yet committed.
   var uncommitted = 0
+  var arrivals: UInt32 = 0
+  var averageTaskSeconds: Double
+  let total: ResourceVector
+  var available: ResourceVector
+  let spillover: any SpilloverPolicy
+  var ready = ReadyQueues()
+  var tasks = SlotTable<LocalTask>()
   var workers = WorkerPool()
+  var store: ObjectStore
+  var dependencies = DependencyManager()
+  /// Freed objects not yet reported, a batch for each shard.
+  var freed: UnsafeMutablePointer<Batch>
+
+  let parameters: Parameters
+  var random: RandomStream
+  var gpus: GPUInstances
   var actors = ActorTable()
   /// Where actors of other nodes live, by creation task; `none` while the GCS is asked.
   var actorNodes = WordMap<NodeID>()
   var methodsAwaitingActor = RingQueue<TaskHandle>()
-
-  var store: ObjectStore
-  var dependencies = DependencyManager()
   var pulls: PullManager
   var pushes = PushManager()
-  /// Freed objects not yet reported, a batch for each shard.
-  var freed: UnsafeMutablePointer<Batch>
-  /// A timer will report them.
-  var isReportingFreed = false
-
-  var averageTaskSeconds: Double
   var averageBandwidth: Double
   var placements: UnsafeMutablePointer<UInt64>
 

@@ -63,10 +63,11 @@ struct ReadyQueues: ~Copyable {
     count += 1
   }
 
-  /// Removes and returns the first task, by arrival (latest first with `youngest`), whose demand
-  /// passes `fits`.
+  /// Removes and returns the first task, by arrival (latest first with `youngest`), whose demand is
+  /// available. GPUs are tried as instances: the sum may fit while no single one has the fraction.
   mutating func take(
-    youngest: Bool, _ tasks: borrowing SlotTable<LocalTask>, fits: (UInt16) -> Bool
+    youngest: Bool, _ tasks: borrowing SlotTable<LocalTask>, _ specs: TaskSpecTable,
+    available: ResourceVector, gpus: GPUInstances
   ) -> UInt32? {
     if count == 0 { return nil }
     var chosen = -1
@@ -76,7 +77,7 @@ struct ReadyQueues: ~Copyable {
       // Arrival numbers wrap; the difference does not, with fewer than 2³¹ tasks queued.
       let isBetter =
         chosen < 0 || (Int32(bitPattern: candidate &- arrival) < 0) != youngest
-      if isBetter && fits(UInt16(shape)) {
+      if isBetter && Self.fits(specs.demand(shape: UInt16(shape)), available, gpus) {
         chosen = shape
         arrival = candidate
       }
@@ -86,6 +87,12 @@ struct ReadyQueues: ~Copyable {
     queues[chosen].head = tasks.pointer(slot).pointee.next
     count -= 1
     return slot
+  }
+
+  private static func fits(
+    _ demand: ResourceVector, _ available: ResourceVector, _ gpus: GPUInstances
+  ) -> Bool {
+    demand.fits(in: available) && (demand.gpuUnits == 0 || gpus.hasRoom(units: demand.gpuUnits))
   }
 
   private mutating func grow(to needed: Int) {

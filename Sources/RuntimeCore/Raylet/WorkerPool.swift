@@ -125,6 +125,11 @@ struct GPUInstances: BitwiseCopyable {
     return GPUAssignment(mask: mask, units: one)
   }
 
+  func hasRoom(units: Int32) -> Bool {
+    var copy = self
+    return copy.take(units: units) != nil
+  }
+
   mutating func giveBack(_ assignment: GPUAssignment) {
     for i in 0..<count where assignment.mask & (1 << UInt32(i)) != 0 {
       free[i] += assignment.units

@@ -39,6 +39,15 @@ struct Fabric: ~Copyable {
     var from: NodeID
   }
 
+  /// What the world knows of a machine, in one place: each message reads it at both its ends.
+  struct Machine: BitwiseCopyable {
+    /// When it has served all its messages so far, and when the last one that it sent has left.
+    var busyUntil: UInt64 = 0
+    var lastSent: UInt64 = 0
+    /// Machines of the same host reach each other without the network.
+    var host: Int
+  }
+
   let configuration: ClusterConfiguration
   let specs: TaskSpecTable
   let payloads: MessagePayloads
@@ -59,13 +68,11 @@ struct Fabric: ~Copyable {
   var drivers: UnsafeMutablePointer<UnsafeMutablePointer<Driver>?>
   var driverCount = 0
   var driverCapacity = 16
-  var driverNodes: UnsafeMutablePointer<NodeID>
   var driverIncarnations: UInt32 = 0
   var freeDrivers = RingQueue<UInt32>()
 
-  /// When each machine is free again, by role and number; and when its last message left.
-  private let busy: UnsafeMutablePointer<UnsafeMutablePointer<UInt64>>
-  private let lastSent: UnsafeMutablePointer<UnsafeMutablePointer<UInt64>>
+  /// By role and number.
+  private let machines: UnsafeMutablePointer<UnsafeMutablePointer<Machine>>
   private let serviceTimes: UnsafeMutablePointer<UInt64>
   private let speeds: UnsafeMutablePointer<Double>
   private let nanosecondsPerByte: Double
@@ -120,16 +127,18 @@ struct Fabric: ~Copyable {
     }
     drivers = .allocate(capacity: driverCapacity)
     drivers.initialize(repeating: nil, count: driverCapacity)
-    driverNodes = .allocate(capacity: driverCapacity)
 
+    let head = Int(configuration.head.index)
     let counts = [driverCapacity, nodeCount, parameters.globalSchedulers, replicaCount]
-    busy = .allocate(capacity: 4)
-    lastSent = .allocate(capacity: 4)
+    machines = .allocate(capacity: counts.count)
     for (role, count) in counts.enumerated() {
-      (busy + role).initialize(to: .allocate(capacity: count))
-      busy[role].initialize(repeating: 0, count: count)
-      (lastSent + role).initialize(to: .allocate(capacity: count))
-      lastSent[role].initialize(repeating: 0, count: count)
+      (machines + role).initialize(to: .allocate(capacity: count))
+      machines[role].initialize(repeating: Machine(host: head), count: count)
+    }
+    for node in 0..<nodeCount { machines[Int(Address.Role.raylet.rawValue)][node].host = node }
+    if parameters.chainLength > 1 {
+      let role = Int(Address.Role.replica.rawValue)
+      for i in 0..<replicaCount { machines[role][i].host = nodeCount + i }
     }
     serviceTimes = .allocate(capacity: configuration.service.count)
     configuration.service.copy(to: serviceTimes)
@@ -157,13 +166,8 @@ struct Fabric: ~Copyable {
       }
     }
     drivers.deallocate()
-    driverNodes.deallocate()
-    for role in 0..<4 {
-      busy[role].deallocate()
-      lastSent[role].deallocate()
-    }
-    busy.deallocate()
-    lastSent.deallocate()
+    for role in Address.Role.allCases { machines[Int(role.rawValue)].deallocate() }
+    machines.deallocate()
     serviceTimes.deallocate()
     speeds.deallocate()
     specs.deallocate()
@@ -172,15 +176,19 @@ struct Fabric: ~Copyable {
 
   // MARK: Time
 
+  private func machine(_ address: Address) -> UnsafeMutablePointer<Machine> {
+    machines[Int(address.raw >> 29)] + address.number
+  }
+
   func busyUntil(_ address: Address) -> Instant {
-    Instant(nanoseconds: busy[Int(address.raw >> 29)][address.number])
+    Instant(nanoseconds: machine(address).pointee.busyUntil)
   }
 
   /// Occupies a machine for `span` from now on; returns when it is done.
   func occupy(_ address: Address, for span: TimeSpan) -> Instant {
-    let place = busy[Int(address.raw >> 29)] + address.number
-    let end = max(place.pointee, clock.nanoseconds) + span.nanoseconds
-    place.pointee = end
+    let machine = machine(address)
+    let end = max(machine.pointee.busyUntil, clock.nanoseconds) + span.nanoseconds
+    machine.pointee.busyUntil = end
     return Instant(nanoseconds: end)
   }
 
@@ -218,10 +226,10 @@ struct Fabric: ~Copyable {
     }
     let role = Int(target.raw >> 29)
     let number = target.number
-    let place = busy[role] + number
-    let now = max(place.pointee, clock.nanoseconds)
+    let machine = machines[role] + number
+    let now = max(machine.pointee.busyUntil, clock.nanoseconds)
       + serviceTimes[role * ServiceTimes.kinds + Int(kind.rawValue)]
-    place.pointee = now
+    machine.pointee.busyUntil = now
     let moment = Instant(nanoseconds: now)
     if let observer { observer(clock, event.source, target, message) }
     switch target.role {
@@ -294,24 +302,14 @@ struct Fabric: ~Copyable {
     effects.removeAll()
   }
 
-  private func host(_ address: Address) -> Int {
-    switch address.role {
-    case .raylet: address.number
-    case .driver: Int(driverNodes[address.number].index)
-    case .globalScheduler: Int(configuration.head.index)
-    case .replica:
-      map.chainLength == 1 ? Int(configuration.head.index) : nodeCount + address.number
-    }
-  }
-
   /// A control message: latency, and serialisation at the sender, which also keeps what one machine
   /// sends in order.
   @inline(__always)
   private mutating func send(
     _ message: Message, to target: Address, from source: Address, at now: Instant
   ) {
-    let here = host(source)
-    let there = host(target)
+    let here = machine(source).pointee.host
+    let there = machine(target).pointee.host
     let arrival: UInt64
     if here == there {
       arrival = now.nanoseconds + localLatency
@@ -323,9 +321,10 @@ struct Fabric: ~Copyable {
 
   /// When the last byte has left the sender.
   private func leave(_ source: Address, bytes: Int, at now: Instant) -> UInt64 {
-    let place = lastSent[Int(source.raw >> 29)] + source.number
-    let left = max(place.pointee, now.nanoseconds) + UInt64(Double(bytes) * nanosecondsPerByte)
-    place.pointee = left
+    let machine = machine(source)
+    let left =
+      max(machine.pointee.lastSent, now.nanoseconds) + UInt64(Double(bytes) * nanosecondsPerByte)
+    machine.pointee.lastSent = left
     return left
   }
 
@@ -371,9 +370,9 @@ struct Fabric: ~Copyable {
   }
 
   private func occupyAt(_ address: Address, _ moment: Instant) -> Instant {
-    let place = busy[Int(address.raw >> 29)] + address.number
-    place.pointee = max(place.pointee, moment.nanoseconds)
-    return Instant(nanoseconds: place.pointee)
+    let machine = machine(address)
+    machine.pointee.busyUntil = max(machine.pointee.busyUntil, moment.nanoseconds)
+    return Instant(nanoseconds: machine.pointee.busyUntil)
   }
 
   // MARK: Drivers
@@ -395,11 +394,8 @@ struct Fabric: ~Copyable {
         specs: specs, payloads: payloads))
     driverIncarnations &+= 1
     drivers[number] = driver
-    driverNodes[number] = node
     // The last process at this number may have ended ahead of the clock: this one is another.
-    let role = Int(Address.Role.driver.rawValue)
-    busy[role][number] = 0
-    lastSent[role][number] = 0
+    machine(.driver(number)).initialize(to: Machine(host: Int(node.index)))
     return number
   }
 
@@ -418,18 +414,11 @@ struct Fabric: ~Copyable {
     larger.update(from: drivers, count: driverCount)
     drivers.deallocate()
     drivers = larger
-    let nodes = UnsafeMutablePointer<NodeID>.allocate(capacity: driverCapacity * 2)
-    nodes.update(from: driverNodes, count: driverCount)
-    driverNodes.deallocate()
-    driverNodes = nodes
     let role = Int(Address.Role.driver.rawValue)
-    for table in [busy, lastSent] {
-      let times = UnsafeMutablePointer<UInt64>.allocate(capacity: driverCapacity * 2)
-      times.initialize(repeating: 0, count: driverCapacity * 2)
-      times.update(from: table[role], count: driverCount)
-      table[role].deallocate()
-      table[role] = times
-    }
+    let known = UnsafeMutablePointer<Machine>.allocate(capacity: driverCapacity * 2)
+    known.moveInitialize(from: machines[role], count: driverCount)
+    machines[role].deallocate()
+    machines[role] = known
     driverCapacity *= 2
   }
 
