@@ -7,6 +7,13 @@ let package = Package(
   products: [
     .library(name: "Heliostat", targets: ["Heliostat"]),
     .executable(name: "heliostat", targets: ["HeliostatCLI"]),
+    // For the nested package Benchmarks alone. Unstable: it may change with any release.
+    .library(
+      name: "HeliostatInternals",
+      targets: [
+        "Primitives", "Scheduling", "RuntimeCore", "Simulation", "Workload", "Measurement",
+        "Experiments", "CAllocationCounter",
+      ]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),

@@ -146,7 +146,9 @@ public final class ProgramRuntime: Application, @unchecked Sendable {
       guard next.index >= 0 else { continue }
       let spec = cluster.specs[next.producer]
       var inputs = (0..<spec.argumentCount).map { cluster.specs.argument(next.producer, $0) }
-      if spec.kind == .actorMethod { inputs.insert(ObjectHandle(producer: spec.actor, index: 0), at: 0) }
+      if spec.kind == .actorMethod {
+        inputs.insert(ObjectHandle(producer: spec.actor, index: 0), at: 0)
+      }
       for input in inputs {
         if let cause = failures[input.key] { return cause }
       }

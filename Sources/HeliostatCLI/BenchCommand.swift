@@ -13,10 +13,10 @@ struct BenchCommand: ParsableCommand {
   @Argument(help: "What to measure: simulator.")
   var subject: Subject = .simulator
 
-  @Option(help: "Runs of each benchmark; the median counts.")
+  @Option(parsing: .unconditional, help: "Runs of each benchmark; the median counts.")
   var runs = 5
 
-  @Option(help: "Make each run this much shorter or longer.")
+  @Option(parsing: .unconditional, help: "Make each run this much longer, or shorter below 1.")
   var scale = 1.0
 
   @Flag(help: "Print one JSON object a line.")
@@ -24,9 +24,11 @@ struct BenchCommand: ParsableCommand {
 
   func run() throws {
     guard runs > 0 else { throw BadInput("--runs must be positive") }
-    guard scale > 0 && scale <= 1000 else { throw BadInput("--scale must be from 0 to 1000") }
+    guard scale > 0 && scale <= 1000 else {
+      throw BadInput("--scale must be positive, and at most 1000")
+    }
     #if DEBUG
-      log.warning("a debug build is many times slower; use swift run -c release")
+      warn("a debug build is many times slower; use swift run -c release")
     #endif
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]

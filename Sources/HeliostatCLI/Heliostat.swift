@@ -1,11 +1,12 @@
 import ArgumentParser
 import Experiments
 import Foundation
-import Logging
 import Workload
 
-/// Warnings for the person at the terminal, on standard error.
-let log = Logger(label: "heliostat") { StreamLogHandler.standardError(label: $0) }
+/// Something to know that stops nothing, for the person at the terminal.
+func warn(_ message: String) {
+  FileHandle.standardError.write(Data("warning: \(message)\n".utf8))
+}
 
 @main
 struct HeliostatCommand: ParsableCommand {
@@ -16,7 +17,8 @@ struct HeliostatCommand: ParsableCommand {
       Runs workload files on a full Ray-like runtime (OSDI'18) in discrete-event simulation, and \
       shows the results beside the published ones.
 
-      Exit codes: 0 success, 1 a failed check, 2 bad input.
+      Exit codes: 0 success, 1 a failed check or run, 2 bad input, 130 interrupted (what had \
+      finished is kept).
       """,
     version: Version.text,
     subcommands: [

@@ -25,34 +25,53 @@ struct ListCommand: ParsableCommand {
         print("\(pad(entry.kind, 10)) \(pad(entry.name, 16)) \(entry.summary)")
       }
     case .workloads:
+      let files = try files("file", except: "clusters") { try WorkloadFile.load($0).title }
       for type in ProgramRegistry.programs {
-        print("\(pad("program", 10)) \(pad(type.name, 22)) \(type.summary)")
+        list("program", type.name, type.summary, type.measures)
       }
-      print("\(pad("generator", 10)) \(pad("independent", 22)) independent tasks in a closed loop")
-      print("\(pad("graph", 10)) \(pad("", 22)) tasks and their dependencies, written in the file")
-      try listFiles("file", except: "clusters") { try WorkloadFile.load($0).title }
+      list(
+        "generator", "independent", "independent tasks in a closed loop", IndependentTasks.measures)
+      list("graph", "", "tasks and their dependencies, written in the file", GraphTasks.measures)
+      print(files, terminator: "")
     case .profiles:
-      try listFiles("profile", only: "clusters") { try ClusterProfile.load($0).description }
+      let profiles = try files("profile", only: "clusters") {
+        try ClusterProfile.load($0).description
+      }
+      print(profiles, terminator: "")
     case .checks:
-      for name in ExperimentReport.checkNames { print(name) }
+      for check in ExperimentReport.checkKinds {
+        print("\(pad(check.name, 18)) \(check.summary)\n\(pad("", 18))   \(check.parameters)")
+      }
     }
   }
 
-  private func listFiles(
-    _ kind: String, only: String? = nil, except: String? = nil, _ describe: (String) throws -> String
-  ) throws {
-    guard let files = FileManager.default.enumerator(atPath: folder) else {
+  private func list(_ kind: String, _ name: String, _ summary: String, _ measures: [Measure]) {
+    let names = measures.map { "\($0.name) (\($0.unit))" }.joined(separator: ", ")
+    print("\(pad(kind, 10)) \(pad(name, 22)) \(summary)")
+    print("\(pad("", 33))   measures: \(names)")
+  }
+
+  private func files(
+    _ kind: String, only: String? = nil, except: String? = nil,
+    _ describe: (String) throws -> String
+  ) throws -> String {
+    var isFolder: ObjCBool = false
+    guard FileManager.default.fileExists(atPath: folder, isDirectory: &isFolder),
+      isFolder.boolValue, let files = FileManager.default.enumerator(atPath: folder)
+    else {
       throw BadInput("no folder '\(folder)'; run in Heliostat's folder or give --folder")
     }
     let names = files.compactMap { $0 as? String }.filter { $0.hasSuffix(".yaml") }.sorted()
+    var lines = ""
     for name in names {
       let isIn = { (part: String) in name.hasPrefix(part + "/") }
       if let only, !isIn(only) { continue }
       if let except, isIn(except) { continue }
       let path = "\(folder)/\(name)"
       let text = (try? describe(path)) ?? "cannot be read; run it to see why"
-      print("\(pad(kind, 10)) \(path)\n\(pad("", 10))   \(text)")
+      lines += "\(pad(kind, 10)) \(path)\n\(pad("", 10))   \(text)\n"
     }
+    return lines
   }
 
   private func pad(_ text: String, _ width: Int) -> String {

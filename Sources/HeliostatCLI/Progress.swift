@@ -2,25 +2,32 @@ import Atomics
 import Dispatch
 import Foundation
 
-/// Progress of a long run on standard error: one line that is rewritten on a terminal, a line every few
-/// seconds elsewhere.
+/// Progress of a long run on standard error: one line that is rewritten on a terminal, elsewhere a line
+/// every few seconds, and none for a run that is over before the first.
 final class Progress: @unchecked Sendable {
   private let lock = NSLock()
   private let isTerminal = isatty(STDERR_FILENO) == 1
   private let begin = DispatchTime.now().uptimeNanoseconds
-  private var lastShown: UInt64 = 0
+  private var lastShown: UInt64
+  private var isShown = false
+
+  init() { lastShown = isTerminal ? 0 : begin }
 
   func show(_ finished: Int, _ total: Int, _ text: String) {
     lock.lock()
     defer { lock.unlock() }
     let now = DispatchTime.now().uptimeNanoseconds
     let pause: UInt64 = isTerminal ? 100_000_000 : 5_000_000_000
-    if finished < total && now - lastShown < pause { return }
+    if now - lastShown < pause && (isTerminal ? finished < total : !isShown || finished < total) {
+      return
+    }
     lastShown = now
+    isShown = true
     let elapsed = Double(now - begin) * 1e-9
     var left = ""
     if finished > 0 && finished < total {
-      left = String(format: ", about %.0f s left", elapsed / Double(finished) * Double(total - finished))
+      left = String(
+        format: ", about %.0f s left", elapsed / Double(finished) * Double(total - finished))
     }
     let line = "[\(finished)/\(total)] \(text) (\(String(format: "%.0f", elapsed)) s\(left))"
     let shown = isTerminal ? "\r\u{1B}[2K" + String(line.prefix(110)) : line + "\n"
@@ -43,7 +50,8 @@ final class Interruption: @unchecked Sendable {
     source = DispatchSource.makeSignalSource(signal: SIGINT, queue: .global())
     source.setEventHandler { [unowned self] in
       if count.loadThenWrappingIncrement(ordering: .relaxed) > 0 { _exit(130) }
-      let text = "\nInterrupted: finishing the runs under way; press Ctrl-C again to stop at once.\n"
+      let text =
+        "\nInterrupted: finishing the runs under way; press Ctrl-C again to stop at once.\n"
       FileHandle.standardError.write(Data(text.utf8))
     }
     source.resume()

@@ -23,20 +23,33 @@ struct RunCommand: ParsableCommand {
       valueName: "role=policy"))
   var policy: [String] = []
 
-  @Option(help: "Run with this one seed instead of the file's.")
+  @Option(parsing: .unconditional, help: "Run with this one seed instead of the file's.")
   var seed: UInt64?
 
-  @Option(help: ArgumentHelp("Set a value of the file.", valueName: "key=value"))
+  @Option(
+    help: ArgumentHelp(
+      "Set a value of the file, such as cluster.nodes=8 or workload.with.count=16.",
+      discussion: "A value that the file sweeps over is then fixed.", valueName: "key=value"))
   var set: [String] = []
 
-  @Option(help: "The result's folder; Results/<experiment> by default.")
+  @Option(
+    help: ArgumentHelp(
+      "The result's folder; Results/<experiment> by default.",
+      discussion: "An earlier result there is replaced, anything else is left alone.",
+      valueName: "folder"))
   var out: String?
 
-  @Option(help: "Runs side by side; the number of cores by default.")
+  @Option(parsing: .unconditional, help: "Runs side by side; the number of cores by default.")
   var threads: Int?
 
   @Option(
-    help: "Record up to this many tasks of the first run for trace.json and the makespan breakdown.")
+    parsing: .unconditional,
+    help: ArgumentHelp(
+      "Tasks to record in a trace; 0 for no trace.",
+      discussion: """
+        Traces show where the makespan went, and open in Perfetto (trace.json). The first seed is \
+        traced: of every cell when there are at most four, else of the first.
+        """))
   var trace = 20_000
 
   @Flag(help: "Print rows and checks as JSON, one object a line, instead of tables.")
@@ -52,63 +65,85 @@ struct RunCommand: ParsableCommand {
     guard (threads ?? 1) > 0 else { throw BadInput("--threads must be positive") }
     guard trace >= 0 else { throw BadInput("--trace must not be negative") }
     var workload = try WorkloadFile.load(file)
-    workload = try workload.applying(overrides: try overrides())
+    workload = try workload.applying(
+      overrides: try pairs(policy, "--policy", form: "role=Policy"), option: "--policy",
+      section: "policies.")
+    workload = try workload.applying(overrides: try pairs(set, "--set", form: "key=value"))
     var runner = ExperimentRunner(
       workload, threads: threads ?? ProcessInfo.processInfo.activeProcessorCount)
     if let seed { runner.seeds = [seed] }
     runner.traceLimit = trace
     let cells = try runner.prepare()
+    let leftOut = runner.absentChecks(cells)
     let published = try PublishedResults.beside(file)
-    if published.points.isEmpty && workload.figure != nil {
-      log.warning("no published.csv beside \(file): results stand alone")
-    }
     try Self.checkComparisons(workload, published)
+    if published.points.isEmpty && workload.figure != nil {
+      warn("no published.csv beside \(file): results stand alone")
+    }
+    if leftOut > 0 {
+      warn(
+        "\(count(leftOut, "check")) of series or points that --set or --policy took away left out")
+    }
     let target = out ?? "Results/\(workload.experiment)"
     try ResultDirectory(path: target).check()
 
-    let runs = cells.count * runner.seeds.count
-    if !json {
-      print("\(workload.title)")
-      print("\(cells.count) cell(s) × \(runner.seeds.count) seed(s), simulated, \(runs) run(s)\n")
-    }
     let progress = Progress()
     let interruption = Interruption()
+    if !json {
+      let runs = cells.count * runner.seeds.count
+      print("\(workload.title)")
+      print(
+        "\(count(cells.count, "cell")) × \(count(runner.seeds.count, "seed")) = "
+          + "\(count(runs, "run")), simulated\n")
+      // Also into a pipe, before a long run begins.
+      fflush(nil)
+    }
     runner.progress = { finished, total, text in progress.show(finished, total, text) }
     runner.isInterrupted = { interruption.requested }
     let startedAt = ISO8601DateFormatter().string(from: Date())
     let result = try runner.run()
     progress.end()
-
     let report = try ExperimentReport(
       result, seeds: runner.seeds, command: CommandLine.arguments, startedAt: startedAt,
       published: published)
     let directory = try report.directory(target)
     try directory.commit(report.manifest)
     json ? try printJSON(report) : printTables(report, directory)
+    if !result.isComplete { throw ExitCode(130) }
     if !report.passed { throw ExitCode(1) }
   }
 
-  private func overrides() throws -> [(String, String)] {
-    var all: [(String, String)] = []
-    for (texts, option) in [(policy, "--policy"), (set, "--set")] {
-      for text in texts {
-        guard let equals = text.firstIndex(of: "="), equals != text.startIndex else {
-          let form = option == "--policy" ? "role=Policy" : "key=value"
-          throw BadInput("\(option) \(text): expected \(form)")
-        }
-        let key = String(text[..<equals])
-        let value = String(text[text.index(after: equals)...])
-        all.append((option == "--policy" ? "policies.\(key)" : key, value))
+  private func pairs(_ texts: [String], _ option: String, form: String) throws
+    -> [(String, String)]
+  {
+    try texts.map { text in
+      guard let equals = text.firstIndex(of: "="), equals != text.startIndex else {
+        throw BadInput("\(option) \(text): expected \(form)")
       }
+      return (String(text[..<equals]), String(text[text.index(after: equals)...]))
     }
-    return all
+  }
+
+  private func count(_ number: Int, _ what: String) -> String {
+    "\(number) \(what)\(number == 1 ? "" : "s")"
   }
 
   private static func checkComparisons(
     _ file: WorkloadFile, _ published: PublishedResults
   ) throws {
     for compared in file.compare {
+      if published.points.isEmpty {
+        throw WorkloadError(
+          "there is no published.csv to compare with", at: compared.figure.position,
+          expected: "published.csv beside \(file.path), or in a folder 'paper' there",
+          hint: "add it, or remove 'compare'")
+      }
       let points = published.points(experiment: compared.figure.value)
+      if points.isEmpty {
+        throw WorkloadError(
+          "published.csv has no figure '\(compared.figure.value)'", at: compared.figure.position,
+          hint: "see its first column")
+      }
       guard points.contains(where: { $0.series == compared.series.value }) else {
         var known: [String] = []
         for point in points where !known.contains(point.series) { known.append(point.series) }
@@ -126,15 +161,30 @@ struct RunCommand: ParsableCommand {
     if !latencies.isEmpty && latencies.count <= 12 {
       print(ResultTable(latencies: latencies).terminalText)
     }
+    for table in report.details { print(table.terminalText) }
     for note in report.notes.dropFirst(report.result.file.description.isEmpty ? 0 : 1) {
       print(note)
     }
     if !report.checks.isEmpty { print(SummaryDocument.table(report.checks).terminalText) }
     if fingerprints { for line in report.manifest.fingerprints { print("fingerprint \(line)") } }
-    let failed = report.checks.filter { !$0.passed }.count + report.failures.count
-    let verdict = failed == 0 ? "all checks passed" : "\(failed) check(s) or run(s) failed"
-    print(String(format: "%.1f s, %@. Results in %@", report.result.wallSeconds, verdict, directory.path))
+    print("\(verdict(report)) in \(Quantity.text(report.result.wallSeconds, unit: "s")).")
+    print("Results in \(directory.path)")
     print("Open \(directory.path)/report.html in a browser.")
+  }
+
+  private func verdict(_ report: ExperimentReport) -> String {
+    let finished = report.result.runs.reduce(0) { $0 + $1.count }
+    var parts = [count(finished, "run") + (report.result.isComplete ? "" : " before interruption")]
+    if !report.failures.isEmpty { parts.append("\(report.failures.count) of them failed") }
+    let failed = report.checks.count { !$0.passed }
+    if report.checks.isEmpty {
+      parts.append("no checks")
+    } else if failed == 0 {
+      parts.append(report.checks.count == 1 ? "its check passed" : "all checks passed")
+    } else {
+      parts.append("\(failed) of \(count(report.checks.count, "check")) failed")
+    }
+    return parts.joined(separator: ", ")
   }
 
   private func printJSON(_ report: ExperimentReport) throws {
@@ -143,6 +193,9 @@ struct RunCommand: ParsableCommand {
     for row in report.rows { print(String(decoding: try encoder.encode(row), as: UTF8.self)) }
     for check in report.checks {
       print(String(decoding: try encoder.encode(check), as: UTF8.self))
+    }
+    for failure in report.failures {
+      print(String(decoding: try encoder.encode(["failure": failure]), as: UTF8.self))
     }
     for line in report.manifest.fingerprints {
       print(String(decoding: try encoder.encode(["fingerprint": line]), as: UTF8.self))

@@ -32,8 +32,14 @@ public struct Check: Sendable, Hashable, Codable {
       case (false, true): "at least \(low)"
       case (false, false): low == high ? low : "\(low) to \(high)"
       }
-    self.init(
-      name: name, measured: Quantity.text(value, unit: unit), expected: expected,
-      passed: range.contains(value), note: note)
+    // A value that fails by little must not look like the limit that it missed.
+    let passed = range.contains(value)
+    var measured = Quantity.text(value, unit: unit)
+    var digits = 3
+    while !passed, measured == low || measured == high, digits < 12 {
+      digits += 1
+      measured = Quantity.text(value, unit: unit, significant: digits)
+    }
+    self.init(name: name, measured: measured, expected: expected, passed: passed, note: note)
   }
 }

@@ -30,14 +30,14 @@ public struct HTMLReport: Sendable {
   /// A report of rows: their charts and tables, beside the published numbers.
   public init(
     title: String, notes: [String] = [], checks: [Check] = [], rows: [Row],
-    published: PublishedResults = PublishedResults(),
+    published: PublishedResults = PublishedResults(), details: [ResultTable] = [],
     latencies: [(name: String, recorder: LatencyRecorder)] = [], manifest: Manifest
   ) {
     self.init(
       title: title, notes: notes, checks: checks,
       charts: Chart.charts(rows, published: published),
-      tables: ResultTable.listings(rows, published: published), latencies: latencies,
-      manifest: manifest)
+      tables: ResultTable.listings(rows, published: published) + details,
+      latencies: latencies, manifest: manifest)
   }
 
   public var html: String {
@@ -105,7 +105,10 @@ public struct HTMLReport: Sendable {
   private static func configuration(_ manifest: Manifest) -> String {
     var text = "<section>\n<h2>Effective configuration</h2>\n"
     let leaves = manifest.configuration.leaves.map { (name: $0.path, value: $0.value) }
-    text += leaves.isEmpty ? "<p>None was recorded.</p>\n" : list(leaves)
+    text +=
+      leaves.isEmpty
+      ? "<p>None was recorded.</p>\n"
+      : "<details><summary>All \(leaves.count) settings</summary>\n\(list(leaves))</details>\n"
     if let workload = manifest.workload {
       text += "<details><summary>\(Markup.escaped(workload.path))</summary>\n"
       text += "<pre>\(Markup.escaped(workload.content))</pre></details>\n"
@@ -172,7 +175,7 @@ extension ResultTable {
     let percents = [50, 90, 99, 99.9, 99.99]
     self.init(
       title: "Latencies",
-      headings: [Heading("phase"), Heading("count", .trailing), Heading("mean", .trailing)]
+      headings: [Heading("latency"), Heading("count", .trailing), Heading("mean", .trailing)]
         + percents.map { Heading("p\(Quantity.digits($0, significant: 4))", .trailing) }
         + [Heading("max", .trailing)],
       rows: latencies.map { name, recorder in

@@ -3,10 +3,10 @@ import Foundation
 /// Numbers with units, as people read them: three significant digits and an engineering prefix.
 public enum Quantity {
   /// `543 µs`, `1.82 M tasks/s`, `100 MB`, `1.6×`, `72 %`.
-  public static func text(_ value: Double, unit: String) -> String {
+  public static func text(_ value: Double, unit: String, significant: Int = 3) -> String {
     guard value.isFinite else { return value.isNaN ? "—" : (value > 0 ? "∞" : "−∞") }
     let scale = Scale(for: value, unit: unit)
-    return scale.join(digits(value / scale.divisor))
+    return scale.join(digits(value / scale.divisor, significant: significant))
   }
 
   /// A value with its interval, in one unit: `42.6 ± 19.6 min`, or `5 [4.2, 9] ms` where the two

@@ -58,7 +58,10 @@ public struct ResultDirectory: Sendable {
   public func check() throws {
     let manager = FileManager.default
     var isDirectory: ObjCBool = false
-    guard manager.fileExists(atPath: path, isDirectory: &isDirectory) else { return }
+    guard manager.fileExists(atPath: path, isDirectory: &isDirectory) else {
+      try checkParent()
+      return
+    }
     guard isDirectory.boolValue else {
       throw ResultDirectoryError.notAResult(path: path, reason: "it is a file")
     }
@@ -68,7 +71,10 @@ public struct ResultDirectory: Sendable {
     } catch {
       throw failure("read", path, error)
     }
-    if found.isEmpty { return }
+    if found.isEmpty {
+      try checkParent()
+      return
+    }
     let file = path + "/" + Self.manifestName
     guard let data = manager.contents(atPath: file),
       let manifest = try? Manifest(json: String(decoding: data, as: UTF8.self))
@@ -81,6 +87,21 @@ public struct ResultDirectory: Sendable {
       throw ResultDirectoryError.notAResult(
         path: path, reason: "it holds \(foreign), which no run wrote")
     }
+    try checkParent()
+  }
+
+  /// The nearest parent that exists must be a directory that can be written to.
+  private func checkParent() throws {
+    let manager = FileManager.default
+    var parent = URL(fileURLWithPath: path).deletingLastPathComponent()
+    while !manager.fileExists(atPath: parent.path), parent.path != "/" {
+      parent = parent.deletingLastPathComponent()
+    }
+    var isDirectory: ObjCBool = false
+    _ = manager.fileExists(atPath: parent.path, isDirectory: &isDirectory)
+    if isDirectory.boolValue && manager.isWritableFile(atPath: parent.path) { return }
+    let reason = "\(parent.path) " + (isDirectory.boolValue ? "cannot be written to" : "is a file")
+    throw ResultDirectoryError.system(action: "create", path: path, reason: reason)
   }
 
   /// Writes everything, with the manifest, and puts it in place. Missing parents are created.

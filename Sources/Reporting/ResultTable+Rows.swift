@@ -8,14 +8,21 @@ extension ResultTable {
   public static func tables(_ rows: [Row], published: PublishedResults = PublishedResults())
     -> [ResultTable]
   {
-    RowGroup.groups(rows).map { group in
+    var tables = RowGroup.groups(rows).map { group in
       let matched = group.series.filter { series in
         zip(group.rows, group.labels).contains { $1 == series && published.match($0) != nil }
       }
-      return 1 + group.series.count + 2 * matched.count > 7
+      // Without x there is one number for each series: they read best below each other.
+      let hasX = group.xs.contains { !$0.isEmpty }
+      return !hasX || 1 + group.series.count + 2 * matched.count > 7
         ? listing(group, published, origins: false)
         : pivot(group, published, matched: Set(matched))
     }
+    // Tables of the same origin that follow each other say so once, below the last.
+    for index in tables.indices.dropLast() where tables[index].notes == tables[index + 1].notes {
+      tables[index].notes = []
+    }
+    return tables
   }
 
   /// For documents: per group of rows a line per series and x that says for each number where it
@@ -115,8 +122,8 @@ extension ResultTable {
     for row in rows {
       let parts = [
         ("world", row.world == row.origin.rawValue ? "" : row.world),
-        ("architecture", row.architecture), ("policies", row.policies), ("network", row.network),
-        ("seeds", row.seeds),
+        ("architecture", row.architecture), ("network", row.network), ("seeds", row.seeds),
+        ("policies", row.policies),
       ].filter { !$0.1.isEmpty }.map { "\($0.0) \($0.1)" }
       add(([row.origin.rawValue] + parts).joined(separator: "; "))
     }

@@ -8,17 +8,21 @@ public struct SummaryDocument: Sendable {
   public var checks: [Check]
   public var rows: [Row]
   public var published: PublishedResults
+  /// Further tables, after those of the rows.
+  public var details: [ResultTable]
   public var manifest: Manifest?
 
   public init(
     title: String, notes: [String] = [], checks: [Check] = [], rows: [Row],
-    published: PublishedResults = PublishedResults(), manifest: Manifest? = nil
+    published: PublishedResults = PublishedResults(), details: [ResultTable] = [],
+    manifest: Manifest? = nil
   ) {
     self.title = title
     self.notes = notes
     self.checks = checks
     self.rows = rows
     self.published = published
+    self.details = details
     self.manifest = manifest
   }
 
@@ -27,6 +31,7 @@ public struct SummaryDocument: Sendable {
     for note in notes { text += "\n\(ResultTable.escaped(note))\n" }
     if !checks.isEmpty { text += "\n" + Self.table(checks).markdown }
     for table in ResultTable.listings(rows, published: published) { text += "\n" + table.markdown }
+    for table in details { text += "\n" + table.markdown }
     if let manifest {
       let facts = manifest.facts.map {
         "- \(ResultTable.escaped($0.name)): \(ResultTable.escaped($0.value))\n"

@@ -131,13 +131,15 @@ struct ProgramActorTests {
     }.expectSuccess()
   }
 
-  @Test("after a failed constructor every method carries its error and the resources are free again")
+  @Test(
+    "after a failed constructor every method carries its error and the resources are free again")
   func failingConstructor() throws {
     var cluster = TestCluster()
     cluster.nodes = 1
     cluster.resources = [0: ResourceVector(cpus: 2, gpus: 1)]
     let run = try cluster.run { ray async throws in
-      let type = ray.actorClass("Broken", TaskOptions(resources: ResourceVector(cpus: 2, gpus: 1))) {
+      let type = ray.actorClass("Broken", TaskOptions(resources: ResourceVector(cpus: 2, gpus: 1)))
+      {
         () throws -> Int in throw Failure()
       }
       let add = ray.method("add", of: type) { (state: inout Int, x: Int) in state + x }
@@ -153,7 +155,8 @@ struct ProgramActorTests {
         try await ray.get(actor.created)
       }
       let all = ray.remote(
-        "all", TaskOptions(resources: ResourceVector(cpus: 2, gpus: 1))) { 3 }
+        "all", TaskOptions(resources: ResourceVector(cpus: 2, gpus: 1))
+      ) { 3 }
       #expect(try await ray.get(ray.submit(all), timeout: .seconds(9)) == 3)
     }
     run.expectSuccess()

@@ -7,7 +7,9 @@ import Testing
 @Suite("free: nothing is left behind")
 struct ProgramFreeTests {
   /// Clusters on which freeing must leave nothing: (nodes, shards, chain length, schedulers).
-  static let clusters: [(Int, Int, Int, Int)] = [(1, 1, 1, 1), (3, 1, 1, 1), (3, 4, 3, 2), (5, 2, 5, 3)]
+  static let clusters: [(Int, Int, Int, Int)] = [
+    (1, 1, 1, 1), (3, 1, 1, 1), (3, 4, 3, 2), (5, 2, 5, 3),
+  ]
 
   private func cluster(_ shape: (Int, Int, Int, Int)) -> TestCluster {
     var cluster = TestCluster()
@@ -49,7 +51,8 @@ struct ProgramFreeTests {
   func pendingFreed(nodes: Int, shards: Int, chain: Int, schedulers: Int) throws {
     let run = try cluster((nodes, shards, chain, schedulers)).run { ray async throws in
       let slow = ray.remote(
-        "slow", TaskOptions(duration: .seconds(1), outputSize: ByteCount(1_000_000))) { (x: Int) in x }
+        "slow", TaskOptions(duration: .seconds(1), outputSize: ByteCount(1_000_000))
+      ) { (x: Int) in x }
       let refs = (0..<10).map { ray.submit(slow, .value($0)) }
       ray.free(refs)
       await ray.sleep(.seconds(12))
@@ -59,11 +62,15 @@ struct ProgramFreeTests {
     run.expectEmpty()
   }
 
-  @Test("the stragglers of a wait can be freed while they are made or on their way", arguments: clusters)
+  @Test(
+    "the stragglers of a wait can be freed while they are made or on their way", arguments: clusters
+  )
   func stragglersFreed(nodes: Int, shards: Int, chain: Int, schedulers: Int) throws {
     for delay in 0..<12 {
       let run = try cluster((nodes, shards, chain, schedulers)).run { ray async throws in
-        let work = ray.remote("work", TaskOptions(outputSize: ByteCount(60_000_000))) { (x: Int) in x }
+        let work = ray.remote("work", TaskOptions(outputSize: ByteCount(60_000_000))) { (x: Int) in
+          x
+        }
         let refs = (0..<8).map { i in
           ray.submit(
             work, .value(i),
@@ -79,6 +86,30 @@ struct ProgramFreeTests {
       run.expectQuiet()
       run.expectEmpty()
     }
+  }
+
+  @Test("freeing an object that is on its way lets the next pull begin")
+  func pullMakesWay() throws {
+    var cluster = TestCluster()
+    cluster.store = ByteCount(100_000_000)
+    cluster.parameters.freeDelay = .zero
+    cluster.resources = [0: ResourceVector(cpus: 0)]
+    let run = try cluster.run { ray async throws in
+      let make = ray.remote("make", TaskOptions(outputSize: ByteCount(45_000_000))) { (x: Int) in
+        x
+      }
+      let refs = (0..<2).map { ray.submit(make, .value($0)) }
+      _ = await ray.wait(refs, count: 2, fetch: false)
+      // The quota is 70 MB: one is on its way, the other waits for its turn.
+      #expect(await ray.wait(refs, count: 2, timeout: .milliseconds(2)).ready.isEmpty)
+      ray.free([refs[0]])
+      #expect(try await ray.get(refs[1], timeout: .seconds(5)) == 1)
+      ray.free([refs[1]])
+      await ray.sleep(twoHeartbeats)
+    }
+    run.expectSuccess()
+    run.expectQuiet()
+    run.expectEmpty()
   }
 
   @Test("get of a freed object throws, before and after the notice has gone round")

@@ -179,7 +179,8 @@ struct ProgramGetTests {
     cluster.resources = [0: ResourceVector(cpus: 0)]
     let run = try cluster.run { ray async throws in
       let make = ray.remote(
-        "make", TaskOptions(duration: .seconds(1), outputSize: ByteCount(500_000_000))) { 5 }
+        "make", TaskOptions(duration: .seconds(1), outputSize: ByteCount(500_000_000))
+      ) { 5 }
       let ref = ray.submit(make)
       let (ready, _) = await ray.wait([ref], timeout: .milliseconds(10), fetch: false)
       #expect(ready.isEmpty)

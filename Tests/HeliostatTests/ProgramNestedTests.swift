@@ -156,7 +156,8 @@ struct ProgramNestedTests {
     demand.lanes[lane] = units
     let run = try cluster.run { [demand] ray async throws in
       let work = ray.remote(
-        "work", TaskOptions(duration: .seconds(1), resources: demand)) { 0 }
+        "work", TaskOptions(duration: .seconds(1), resources: demand)
+      ) { 0 }
       _ = try await ray.get((0..<tasks).map { _ in ray.submit(work) })
       #expect(ray.now == Instant.zero + TimeSpan(seconds: seconds))
     }
@@ -172,7 +173,8 @@ struct ProgramNestedTests {
     let run = try cluster.run { ray async throws in
       let long = ray.remote("long", TaskOptions(duration: .seconds(20))) { 1 }
       let brief = ray.remote(
-        "brief", TaskOptions(duration: .seconds(1), resources: ResourceVector(gpus: 1))) { 2 }
+        "brief", TaskOptions(duration: .seconds(1), resources: ResourceVector(gpus: 1))
+      ) { 2 }
       let outer = ray.program("outer") { (worker: Session) in
         // The long task takes the CPU while this one sleeps, and keeps it.
         let kept = worker.submit(long)

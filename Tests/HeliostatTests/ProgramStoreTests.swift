@@ -12,8 +12,10 @@ struct ProgramStoreTests {
     cluster.nodes = 1
     cluster.store = ByteCount(100_000_000)
     let run = try cluster.run { ray async throws in
-      let make = ray.remote("make", TaskOptions(outputSize: ByteCount(30_000_000))) { (x: Int) in x }
-      let add = ray.remote("add", TaskOptions(outputSize: ByteCount(8))) { (a: Int, b: Int) in a + b }
+      let make = ray.remote("make", TaskOptions(outputSize: ByteCount(30_000_000))) { (x: Int) in x
+      }
+      let add = ray.remote("add", TaskOptions(outputSize: ByteCount(8))) { (a: Int, b: Int) in a + b
+      }
       let refs = (0..<10).map { ray.submit(make, .value($0)) }
       #expect(try await ray.get(refs) == Array(0..<10))
       for i in 0..<10 {
@@ -40,7 +42,8 @@ struct ProgramStoreTests {
     cluster.spillover = "AlwaysEscalate"
     cluster.placement = "RoundRobin"
     let run = try cluster.run { ray async throws in
-      let make = ray.remote("make", TaskOptions(outputSize: ByteCount(25_000_000))) { (x: Int) in x }
+      let make = ray.remote("make", TaskOptions(outputSize: ByteCount(25_000_000))) { (x: Int) in x
+      }
       let sum = ray.remote("sum", TaskOptions(outputSize: ByteCount(8))) {
         (a: Int, b: Int, c: Int) in a + b + c
       }

@@ -126,7 +126,9 @@ private struct SwarmDriver {
   ) async {
     do {
       let value = try await ray.get(ref)
-      if value != expected { problems.add("\(what): \(value), expected \(String(describing: expected))") }
+      if value != expected {
+        problems.add("\(what): \(value), expected \(String(describing: expected))")
+      }
     } catch {
       if expected != nil { problems.add("\(what): \(error)") }
     }
@@ -207,7 +209,8 @@ private struct SwarmDriver {
             refs, count: count, timeout: below(2) == 0 ? .milliseconds(5) : nil,
             fetch: below(2) == 0)
           if ready.count + rest.count != refs.count || ready.count > count {
-            problems.add("step \(step): wait split \(refs.count) into \(ready.count), \(rest.count)")
+            problems.add(
+              "step \(step): wait split \(refs.count) into \(ready.count), \(rest.count)")
           }
         }
         if below(3) == 0 { await freeSome(step) }

@@ -5,7 +5,8 @@ import Testing
 
 @Suite("swarm of random programs on random clusters")
 struct ProgramSwarmTests {
-  @Test("every program finds its values, leaves nothing behind and repeats itself", arguments: 0..<10)
+  @Test(
+    "every program finds its values, leaves nothing behind and repeats itself", arguments: 0..<10)
   func swarm(block: Int) throws {
     var fingerprints: Set<UInt64> = []
     for seed in UInt64(block * 20)..<UInt64(block * 20 + 20) {
@@ -26,7 +27,8 @@ struct ProgramSwarmTests {
       for shard in 0..<parameters.gcsShards {
         for member in 0..<parameters.chainLength {
           let state = run.cluster.chainState(shard: shard, member: member)
-          #expect(state.tasks == 0 && state.objects == 0 && state.sent == 0, "seed \(seed): \(state)")
+          #expect(
+            state.tasks == 0 && state.objects == 0 && state.sent == 0, "seed \(seed): \(state)")
         }
       }
       let again = swarm.run()

@@ -54,7 +54,8 @@ struct DistributionTests {
     "parameters that make no sense are refused with a reason",
     arguments: [
       (Distribution.constant(-1), "value must be"), (.uniform(low: 3, high: 2), "must not exceed"),
-      (.exponential(mean: .nan), "mean must be"), (.gamma(shape: 0, mean: 1), "shape must be positive"),
+      (.exponential(mean: .nan), "mean must be"),
+      (.gamma(shape: 0, mean: 1), "shape must be positive"),
       (.pareto(minimum: 1, alpha: 0), "alpha must be positive"),
       (.bimodal(share: 1.5, first: 1, second: 2), "share must be at most 1"),
       (.sample([]), "at least one value"), (.sample([1, .infinity]), "value 1 must be"),

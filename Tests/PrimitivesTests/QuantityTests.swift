@@ -26,7 +26,8 @@ struct QuantityTests {
   @Test(
     "a transfer's time is rounded up",
     arguments: [
-      (UInt64(0), 1e9, UInt64(0)), (1, 1e9, 1), (1, 3e9, 1), (10, 3e9, 4), (1_000, 1e3, 1_000_000_000),
+      (UInt64(0), 1e9, UInt64(0)), (1, 1e9, 1), (1, 3e9, 1), (10, 3e9, 4),
+      (1_000, 1e3, 1_000_000_000),
       (5, .infinity, 0),
     ])
   func bandwidth(bytes: UInt64, rate: Double, nanoseconds: UInt64) {

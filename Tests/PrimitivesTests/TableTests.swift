@@ -92,7 +92,8 @@ struct TableTests {
       var model: [UInt64] = []
       for _ in 0..<2000 {
         switch random.below(5) {
-        case 0, 1, 2 where model.count < 200:
+        case 0, 1,
+          2 where model.count < 200:
           let value = random.next()
           queue.append(value)
           model.append(value)

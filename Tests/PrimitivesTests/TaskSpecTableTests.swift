@@ -66,7 +66,9 @@ struct TaskSpecTableTests {
           let count = living.isEmpty ? 0 : Int(random.below(10))
           let inputs = (0..<count).map { _ in living[Int(random.below(UInt64(living.count)))] }
           let handles = inputs.map { ObjectHandle(producer: model[$0]!.handle, index: Int32($0)) }
-          let handle = handles.withUnsafeBufferPointer { table.insert(spec(created), arguments: $0) }
+          let handle = handles.withUnsafeBufferPointer {
+            table.insert(spec(created), arguments: $0)
+          }
           model[created] = (handle, 1, inputs)
           created += 1
         } else {

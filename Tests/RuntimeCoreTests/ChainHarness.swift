@@ -120,7 +120,8 @@ final class ChainHarness {
     }
     if case .updatePropagated(_, let sequence) = delivery.message {
       if sequence.value != lastPropagated[position] + 1 {
-        problems.append("member \(position) got \(sequence.value) after \(lastPropagated[position])")
+        problems.append(
+          "member \(position) got \(sequence.value) after \(lastPropagated[position])")
       }
       lastPropagated[position] = sequence.value
     }
@@ -151,7 +152,9 @@ final class ChainHarness {
       let key = ObjectHandle(producer: task, index: 0).key
       if !objects[key]!.isCommittedFreed { objects[key]!.committed.insert(node.index) }
     case .locationAdded(let object, let node, _, _):
-      if !objects[object.key]!.isCommittedFreed { objects[object.key]!.committed.insert(node.index) }
+      if !objects[object.key]!.isCommittedFreed {
+        objects[object.key]!.committed.insert(node.index)
+      }
     case .locationRemoved(let object, let node):
       objects[object.key]!.committed.remove(node.index)
     case .objectsFreed(let batch):
@@ -247,7 +250,8 @@ final class ChainHarness {
       objects[key]!.isFollowed = true
       specs.retain(objects[key]!.handle.producer)
       send(
-        .objectLookedUp(objects[key]!.handle, .everyLocation), from: Self.scheduler, to: map.tail(0))
+        .objectLookedUp(objects[key]!.handle, .everyLocation), from: Self.scheduler, to: map.tail(0)
+      )
     case 5:
       // A pulled copy is evicted; the first stays, as a primary copy does.
       guard let key = live.randomElement(using: &random), objects[key]!.holders.count > 1,

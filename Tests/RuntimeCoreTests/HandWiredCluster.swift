@@ -47,7 +47,8 @@ final class HandWiredCluster {
     nodes = 1 + Int(random.below(4))
     map = ControlStoreMap(shards: parameters.gcsShards, chainLength: parameters.chainLength)
     resources = ResourceVector(cpus: 1 + Int(random.below(2)))
-    let description = NodeDescription(resources: resources, store: ByteCount(pick([60, 150, 10_000])))
+    let description = NodeDescription(
+      resources: resources, store: ByteCount(pick([60, 150, 10_000])))
     let spillover = try PolicyRegistry.spillover(
       PolicySpec(parsing: pick(["QueueThreshold[threshold=1]", "AlwaysEscalate", "Immediate"])))
     let placement = try PolicyRegistry.placement(
@@ -118,7 +119,11 @@ final class HandWiredCluster {
         link(.message(message, from: source, to: target), source, target)
       case .startTimer(let token, _):
         let step = Step.message(.timerFired(token), from: source, to: source)
-        if Raylet.isBackground(.timerFired(token)) { background.append(step) } else { loose.append(step) }
+        if Raylet.isBackground(.timerFired(token)) {
+          background.append(step)
+        } else {
+          loose.append(step)
+        }
       case .execute(let task, let worker):
         executed.append(task)
         let status: ObjectStatus = specs[task].function.index == 13 ? .taskFailed : .value

@@ -4,7 +4,9 @@ import Testing
 
 @Suite("all machines, wired by hand, under random interleavings")
 struct HandWiredTests {
-  @Test("every task runs once or carries an error, every request ends, and nothing is left", arguments: 0..<8)
+  @Test(
+    "every task runs once or carries an error, every request ends, and nothing is left",
+    arguments: 0..<8)
   func interleavings(block: Int) throws {
     for seed in UInt64(block * 50)..<UInt64(block * 50 + 50) {
       let cluster = try HandWiredCluster(seed: seed)

@@ -11,7 +11,8 @@ struct RayletQueueTests {
       state: .ready, inputError: .value, notifiesSubmitter: false)
   }
 
-  @Test("ready tasks leave by arrival, or youngest first, past shapes that do not fit",
+  @Test(
+    "ready tasks leave by arrival, or youngest first, past shapes that do not fit",
     arguments: [false, true])
   func readyOrder(youngest: Bool) {
     let specs = TaskSpecTable.allocate()

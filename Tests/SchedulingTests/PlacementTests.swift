@@ -75,6 +75,22 @@ struct PlacementTests {
       name: "equal waits: the first", policy: "LowestWait[available=ignore,tie=first]",
       nodes: [Node(queue: 3), Node(queue: 2), Node(queue: 2)], expected: [1]),
     Case(
+      name: "a full node with an empty queue is not an idle one: 100 ms, 0 ms", policy: "LowestWait",
+      nodes: [Node(), Node(available: ResourceVector(cpus: 1))], expected: [1]),
+    Case(
+      name: "one GPU task under way fills a node with one GPU: 100 ms, 0 ms", policy: "LowestWait",
+      demand: ResourceVector(gpus: 1),
+      nodes: [
+        Node(total: ResourceVector(gpus: 1), available: ResourceVector(gpus: 1), inFlight: 1),
+        Node(total: ResourceVector(gpus: 1), available: ResourceVector(gpus: 1)),
+      ], expected: [1]),
+    Case(
+      name: "room for three takes three off the queue: 0 ms, 100 ms", policy: "LowestWait",
+      nodes: [
+        Node(total: ResourceVector(cpus: 4), available: ResourceVector(cpus: 3), queue: 2),
+        Node(total: ResourceVector(cpus: 4), available: ResourceVector(cpus: 2), queue: 2),
+      ], expected: [0]),
+    Case(
       name: "only nodes with the resource, and living ones", policy: "LowestWait",
       demand: ResourceVector(cpus: 1, gpus: 1),
       nodes: [
@@ -86,14 +102,19 @@ struct PlacementTests {
       nodes: [Node(), Node()], expected: []),
     Case(
       name: "random: every feasible node", policy: "Random", demand: ResourceVector(cpus: 2),
-      nodes: [Node(), Node(total: ResourceVector(cpus: 1)), Node(queue: 100), Node(isAlive: false)],
+      nodes: [
+        Node(), Node(total: ResourceVector(cpus: 1)), Node(queue: 100), Node(isAlive: false),
+      ],
       expected: [0, 2]),
     Case(
       name: "random: none", policy: "Random", demand: ResourceVector(cpus: 3), nodes: [Node()],
       expected: []),
     Case(
-      name: "round robin: every feasible node", policy: "RoundRobin", demand: ResourceVector(cpus: 2),
-      nodes: [Node(), Node(total: ResourceVector(cpus: 1)), Node(queue: 100), Node(isAlive: false)],
+      name: "round robin: every feasible node", policy: "RoundRobin",
+      demand: ResourceVector(cpus: 2),
+      nodes: [
+        Node(), Node(total: ResourceVector(cpus: 1)), Node(queue: 100), Node(isAlive: false),
+      ],
       expected: [0, 2]),
   ]
 

@@ -6,7 +6,8 @@ struct PolicySpecTests {
   @Test(
     "a specification is read and printed the same",
     arguments: [
-      ("FIFO", "FIFO"), (" LowestWait [ tie = first , queue=heartbeat ] ", "LowestWait[tie=first,queue=heartbeat]"),
+      ("FIFO", "FIFO"),
+      (" LowestWait [ tie = first , queue=heartbeat ] ", "LowestWait[tie=first,queue=heartbeat]"),
       ("Random[]", "Random"), ("A[b=c=d]", "A[b=c=d]"),
     ])
   func parsing(text: String, printed: String) throws {
@@ -43,7 +44,9 @@ struct PolicySpecTests {
       message { _ = try PolicySpec(parsing: "A[x=1,x=2]") }
         == "policy A gives parameter 'x' twice; keep one")
     #expect(
-      message { _ = try PolicyRegistry.spillover(PolicySpec(parsing: "QueueThreshold[threshold=x]")) }
+      message {
+        _ = try PolicyRegistry.spillover(PolicySpec(parsing: "QueueThreshold[threshold=x]"))
+      }
         == "policy QueueThreshold: threshold=x is not valid; expected a whole number from -1 to 1000000000"
     )
     #expect(

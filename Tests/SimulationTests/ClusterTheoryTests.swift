@@ -85,7 +85,8 @@ struct ClusterTheoryTests {
     #expect(abs(mean / theory - 1) < 0.06, "\(mean) s, theory \(theory) s")
   }
 
-  @Test("list scheduling of random graphs stays within Graham's bound, 2 − 1/m, on one node",
+  @Test(
+    "list scheduling of random graphs stays within Graham's bound, 2 − 1/m, on one node",
     arguments: ["FIFO", "LIFO"])
   func graham(dispatch: String) throws {
     for seed in UInt64(0)..<40 {

@@ -91,7 +91,8 @@ public struct SimulatorBench: Sendable {
 
   // MARK: Fig 8b at 100 nodes of 64 cores
 
-  static func cluster(nodes count: Int) -> ClusterConfiguration {
+  /// The cluster of the protocol benchmarks: `count` nodes of 64 cores and a head.
+  public static func cluster(nodes count: Int) -> ClusterConfiguration {
     let resources = ResourceVector(cpus: 64)
     var nodes = (0..<count).map { _ in
       SimulatedNode(NodeDescription(resources: resources, store: ByteCount(77_000_000_000)))

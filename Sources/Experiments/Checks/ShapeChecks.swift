@@ -11,16 +11,30 @@ import Workload
 struct ShapeChecks {
   let rows: [Row]
   let published: PublishedResults
+  /// What a check may name; nil when that was looked at before the run.
+  var scope: CheckScope?
 
   struct Point {
     var x: Double
     var y: Double
   }
 
-  static let names = [
-    "linear", "proportional", "flat", "per-unit", "gain-per-doubling", "saturates", "ratio",
-    "published", "value", "below",
+  static let kinds: [(name: String, summary: String, parameters: String)] = [
+    ("linear", "grows along a straight line of x", "series, min-r2 = 0.99, from, to"),
+    ("proportional", "log-log slope of 1", "series, within = 0.15, from, to"),
+    ("flat", "does not depend on x", "series, within = 0.1, from, to"),
+    ("per-unit", "value ÷ x at the last point over the first", "series, within = 0.2, from, to"),
+    ("gain-per-doubling", "how much it falls when x doubles", "series, min, max, from, to"),
+    (
+      "saturates", "gains no more from x; rises: true where more is better",
+      "series, max-gain = 1.15, rises = false, from, to"
+    ),
+    ("ratio", "one series over another at a point", "over, under, at, min, max"),
+    ("published", "within a share of every published point", "series, within = 0.1, from, to"),
+    ("value", "lies between limits at a point", "series, at, min, max"),
+    ("below", "one series is below another at a point", "over, under, at, max = 1"),
   ]
+  static var names: [String] { kinds.map(\.name) }
 
   func evaluate(_ choices: [CheckChoice], measure: String) throws(WorkloadError) -> [Check] {
     var checks: [Check] = []
@@ -28,22 +42,23 @@ struct ShapeChecks {
     return checks
   }
 
-  /// Reads the parameters only: for validation before the run.
-  static func validate(_ choices: [CheckChoice], measure: String) throws(WorkloadError) {
-    _ = try ShapeChecks(rows: [], published: PublishedResults()).evaluate(choices, measure: measure)
+  /// Reads the parameters only, and looks up what they name: for validation before the run.
+  static func validate(_ choices: [CheckChoice], in scope: CheckScope) throws(WorkloadError) {
+    _ = try ShapeChecks(rows: [], published: PublishedResults(), scope: scope)
+      .evaluate(choices, measure: scope.measures.first ?? "")
   }
 
   private func evaluate(_ choice: CheckChoice, _ measure: String) throws(WorkloadError) -> Check {
     var with = try choice.parameters.mapping()
-    let measure = try with.string("measure", default: measure)
+    let measure = try name("measure", in: scope?.measures, default: measure, &with)
     let from = try with.double("from", default: -.infinity, in: -.infinity...(.infinity))
     let to = try with.double("to", default: .infinity, in: -.infinity...(.infinity))
     let note = try with.string("note", default: "")
-    let name = choice.name.value
+    let kind = choice.name.value
     var check: Check
-    switch name {
+    switch kind {
     case "linear":
-      let series = try with.string("series")
+      let series = try series(&with)
       let least = try with.double("min-r2", default: 0.99, in: 0...1)
       let p = points(series, measure, from, to)
       let fit = LinearRegression(x: p.map(\.x), y: p.map(\.y))
@@ -51,7 +66,7 @@ struct ShapeChecks {
         "\(series): \(measure) is linear in x (R²)", value: fit?.rSquared, unit: "",
         in: least...1, note: note)
     case "proportional":
-      let series = try with.string("series")
+      let series = try series(&with)
       let within = try with.double("within", default: 0.15, in: 0...10)
       let p = points(series, measure, from, to)
       let fit = LinearRegression(x: p.map { log($0.x) }, y: p.map { log($0.y) })
@@ -59,7 +74,7 @@ struct ShapeChecks {
         "\(series): \(measure) grows in proportion to x (log-log slope)",
         value: fit?.slope, unit: "", in: (1 - within)...(1 + within), note: note)
     case "flat":
-      let series = try with.string("series")
+      let series = try series(&with)
       let within = try with.double("within", default: 0.1, in: 0...10)
       let y = points(series, measure, from, to).map(\.y)
       let mean = y.isEmpty ? nil : y.reduce(0, +) / Double(y.count)
@@ -68,7 +83,7 @@ struct ShapeChecks {
         "\(series): \(measure) does not depend on x (largest deviation from the mean)",
         value: spread, unit: "", in: 0...within, note: note)
     case "per-unit":
-      let series = try with.string("series")
+      let series = try series(&with)
       let within = try with.double("within", default: 0.2, in: 0...10)
       let p = points(series, measure, from, to)
       let ratio = p.count > 1 ? p[p.count - 1].y / p[p.count - 1].x / (p[0].y / p[0].x) : nil
@@ -76,7 +91,7 @@ struct ShapeChecks {
         "\(series): \(measure) per x at the last point over the first", value: ratio,
         unit: "x", in: (1 - within)...(1 + within), note: note)
     case "gain-per-doubling":
-      let series = try with.string("series")
+      let series = try series(&with)
       let least = try with.double("min", in: 0...1000)
       let most = try with.double("max", in: 0...1000)
       let p = points(series, measure, from, to)
@@ -87,9 +102,9 @@ struct ShapeChecks {
       }
       check = Self.check(
         "\(series): gain in \(measure) per doubling of x (geometric mean)", value: gain,
-        unit: "x", in: least...max(least, most), note: note)
+        unit: "x", in: try range(least, most, of: choice), note: note)
     case "saturates":
-      let series = try with.string("series")
+      let series = try series(&with)
       let most = try with.double("max-gain", default: 1.15, in: 0...1000)
       let rises = try with.bool("rises", default: false)
       let p = points(series, measure, from, to)
@@ -103,20 +118,21 @@ struct ShapeChecks {
         "\(series): \(measure) gains no more beyond x = \(Quantity.digits(p.first?.x ?? 0))"
           + " (per doubling)", value: gain, unit: "x", in: 0...most, note: note)
     case "ratio", "below":
-      let over = try with.string("over")
-      let under = try with.string("under")
-      let at = try with.string("at", default: "")
+      let over = try series(&with, "over")
+      let under = try series(&with, "under")
+      let at = try place(&with, of: choice)
       let least = try with.double("min", default: 0, in: 0...1e12)
-      let most = try with.double("max", default: name == "below" ? 1 : .infinity, in: 0...(.infinity))
+      let most = try with.double(
+        "max", default: kind == "below" ? 1 : .infinity, in: 0...(.infinity))
       let upper = value(over, measure, at)
       let lower = value(under, measure, at)
       let ratio = upper.flatMap { u in lower.map { u / $0 } }
       let place = at.isEmpty ? "" : " at x = \(at)"
       check = Self.check(
         "\(measure): \(over) over \(under)\(place)", value: ratio, unit: "x",
-        in: least...max(least, most), note: note)
+        in: try range(least, most, of: choice), note: note)
     case "published":
-      let series = try with.string("series")
+      let series = try series(&with)
       let within = try with.double("within", default: 0.1, in: 0...100)
       var worst: Double?
       for row in select(series, measure, from, to) {
@@ -129,20 +145,76 @@ struct ShapeChecks {
         "\(series): \(measure) against the published points (farthest ratio)", value: worst,
         unit: "x", in: (1 - within)...(1 + within), note: note)
     case "value":
-      let series = try with.string("series", default: "")
-      let at = try with.string("at", default: "")
+      let series = try series(&with, default: scope?.series.count ?? 1 == 1 ? "" : nil)
+      let at = try place(&with, of: choice)
       let least = try with.double("min", default: -.infinity, in: -.infinity...(.infinity))
       let most = try with.double("max", default: .infinity, in: -.infinity...(.infinity))
       let found = value(series, measure, at)
       let row = rows.first { $0.yName == measure }
       check = Self.check(
         series.isEmpty ? measure : "\(series): \(measure)", value: found,
-        unit: row?.unit ?? "", in: least...max(least, most), note: note)
+        unit: row?.unit ?? "", in: try range(least, most, of: choice), note: note)
     default:
-      throw .unknown("check", name, known: Self.names, at: choice.name.position)
+      throw .unknown("check", kind, known: Self.names, at: choice.name.position)
     }
     try with.finish()
     return check
+  }
+
+  // MARK: Names and limits
+
+  /// A name that must be one of `known`; required without a default.
+  private func name(
+    _ key: String, in known: [String]?, default missing: String?, _ with: inout MappingReader
+  ) throws(WorkloadError) -> String {
+    let value: PositionedValue
+    if let missing {
+      guard let given = with.optional(key) else { return missing }
+      value = given
+    } else {
+      value = try with.required(key, "one of \(known?.joined(separator: ", ") ?? "the \(key)s")")
+    }
+    let name = try value.positionedString()
+    if let known, !known.contains(name.value) {
+      throw .unknown(key, name.value, known: known, at: name.position)
+    }
+    return name.value
+  }
+
+  private func series(
+    _ with: inout MappingReader, _ key: String = "series", default missing: String? = nil
+  ) throws(WorkloadError) -> String {
+    try name(key, in: scope?.series, default: missing, &with)
+  }
+
+  /// The x of a check of one point: needed where there are several.
+  private func place(_ with: inout MappingReader, of choice: CheckChoice) throws(WorkloadError)
+    -> String
+  {
+    guard let value = with.optional("at") else {
+      if let scope, scope.xs.count > 1 {
+        throw WorkloadError(
+          "the check '\(choice.name.value)' needs 'at': there are \(scope.xs.count) points",
+          at: choice.name.position, expected: "one of \(scope.xs.joined(separator: ", "))")
+      }
+      return ""
+    }
+    let at = try value.positionedString()
+    if let scope, !scope.has(x: at.value) {
+      throw .unknown("point", at.value, known: scope.xs, at: at.position)
+    }
+    return at.value
+  }
+
+  private func range(_ least: Double, _ most: Double, of choice: CheckChoice)
+    throws(WorkloadError) -> ClosedRange<Double>
+  {
+    guard least <= most else {
+      throw WorkloadError(
+        "the check '\(choice.name.value)' can never pass: min \(least) is above max \(most)",
+        at: choice.name.position, hint: "swap them")
+    }
+    return least...most
   }
 
   /// A check whose points are missing has measured nothing, and fails.
@@ -161,7 +233,8 @@ struct ShapeChecks {
     }
   }
 
-  private func points(_ series: String, _ measure: String, _ from: Double, _ to: Double) -> [Point] {
+  private func points(_ series: String, _ measure: String, _ from: Double, _ to: Double) -> [Point]
+  {
     select(series, measure, from, to).compactMap { row in
       guard let x = row.numericX, let y = row.y else { return nil }
       return Point(x: x, y: y)
@@ -174,5 +247,31 @@ struct ShapeChecks {
         && (at.isEmpty || $0.x == at
           || $0.numericX != nil && $0.numericX == Row.number(at))
     }?.y
+  }
+}
+
+/// What the checks of a workload file may name.
+struct CheckScope {
+  var series: [String]
+  var xs: [String]
+  /// As columns call them; the first is what checks mean without `measure`.
+  var measures: [String]
+
+  func has(x: String) -> Bool {
+    xs.contains { $0 == x || Row.number($0) != nil && Row.number($0) == Row.number(x) }
+  }
+
+  /// Whether everything that the check names is there: after overrides, parts of a sweep may not be.
+  func covers(_ choice: CheckChoice) -> Bool {
+    guard var with = try? choice.parameters.mapping() else { return true }
+    for (key, value) in with.all() {
+      guard let text = try? value.string() else { continue }
+      switch key.value {
+      case "series", "over", "under": if !series.contains(text) { return false }
+      case "at": if !has(x: text) { return false }
+      default: break
+      }
+    }
+    return true
   }
 }

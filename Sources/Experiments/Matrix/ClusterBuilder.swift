@@ -195,7 +195,7 @@ struct ClusterBuilder {
           let own = role == .driver ? ["submit", "call"] : []
           throw .unknown(
             "message", entry.message, known: ["default"] + own + kinds.map(\.name),
-            at: entry.position, in: " of \(component)")
+            at: entry.position, in: "service.\(component)")
         }
       }
     }
@@ -210,10 +210,13 @@ struct ClusterBuilder {
       ("raylet", Address.Role.raylet), ("driver", .driver), ("global-scheduler", .globalScheduler),
       ("gcs", .replica),
     ] {
-      var kinds: [String: ConfigurationValue] = [:]
-      for kind in MessageKind.allCases where configuration.service[role, kind] > .zero {
-        kinds[kind.name] = .text("\(configuration.service[role, kind])")
+      // The most frequent time stands for all; those that differ are listed.
+      let times = MessageKind.allCases.map { (kind: $0, time: configuration.service[role, $0]) }
+      let usual = times.map(\.time).max { a, b in
+        times.count { $0.time == a } < times.count { $0.time == b }
       }
+      var kinds: [String: ConfigurationValue] = ["default": .text("\(usual ?? .zero)")]
+      for (kind, time) in times where time != usual { kinds[kind.name] = .text("\(time)") }
       service[name] = .map(kinds)
     }
     service["driver-calls"] = .map([

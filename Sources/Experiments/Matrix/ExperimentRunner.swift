@@ -21,11 +21,14 @@ public struct ExperimentRunner: Sendable {
   public var file: WorkloadFile
   public var seeds: [UInt64]
   public var threads: Int
-  /// Tasks to record for the trace of the first run; 0 for none.
+  /// With at most this many cells, the first seed of every cell is traced, else of the first cell.
+  static let tracedCells = 4
+  /// Tasks to record in each trace; 0 for none.
   public var traceLimit: Int
   /// Hears how far the work has come: finished runs, all runs, and a sentence.
   public var progress: (@Sendable (Int, Int, String) -> Void)?
-  /// Asked before each run; true leaves the rest out.
+  /// Asked before each run; true leaves the rest out. One run is always made, so that there is a
+  /// result.
   public var isInterrupted: @Sendable () -> Bool = { false }
 
   public init(_ file: WorkloadFile, threads: Int) {
@@ -39,8 +42,30 @@ public struct ExperimentRunner: Sendable {
   public func prepare() throws(WorkloadError) -> [PreparedCell] {
     var prepared: [PreparedCell] = []
     for cell in try file.cells() { prepared.append(try PreparedCell(cell)) }
-    try ShapeChecks.validate(file.checks, measure: file.measures.first?.yName ?? "")
+    try ShapeChecks.validate(kept(prepared).checks, in: Self.scope(file, prepared))
     return prepared
+  }
+
+  /// How many checks are left out because overrides took away the series or points that they name.
+  public func absentChecks(_ cells: [PreparedCell]) -> Int {
+    file.checks.count - kept(cells).checks.count
+  }
+
+  /// The file with the checks that can be made.
+  private func kept(_ cells: [PreparedCell]) -> WorkloadFile {
+    guard file.isOverridden else { return file }
+    let scope = Self.scope(file, cells)
+    return file.keepingChecks { scope.covers($0) }
+  }
+
+  private static func scope(_ file: WorkloadFile, _ cells: [PreparedCell]) -> CheckScope {
+    var scope = CheckScope(series: [], xs: [], measures: file.measures.map(\.yName))
+    if scope.measures.isEmpty { scope.measures = cells.first?.measures.map(\.name) ?? [] }
+    for cell in cells {
+      if !scope.series.contains(cell.cell.series) { scope.series.append(cell.cell.series) }
+      if let x = cell.cell.x?.text, !scope.xs.contains(x) { scope.xs.append(x) }
+    }
+    return scope
   }
 
   public func run() throws(WorkloadError) -> ExperimentResult {
@@ -51,7 +76,7 @@ public struct ExperimentRunner: Sendable {
     let seeds = seeds
     let (traceLimit, progress, isInterrupted) = (traceLimit, progress, isInterrupted)
     DispatchQueue.concurrentPerform(iterations: min(threads, total)) { _ in
-      while !isInterrupted(), let index = results.takeNext() {
+      while results.finished == 0 || !isInterrupted(), let index = results.takeNext() {
         // The last cells of a sweep are mostly the largest: they start first, so that no core is
         // left with one long run at the end.
         let cellIndex = cells.count - 1 - index / seeds.count
@@ -59,7 +84,8 @@ public struct ExperimentRunner: Sendable {
         let cell = cells[cellIndex]
         let label = Self.label(cell.cell, seeds[seedIndex])
         var options = RunOptions()
-        if cellIndex == 0 && seedIndex == 0 { options.traceLimit = traceLimit }
+        let isTraced = cellIndex == 0 || cells.count <= Self.tracedCells
+        if isTraced && seedIndex == 0 { options.traceLimit = traceLimit }
         options.progress = { text in progress?(results.finished, total, "\(label): \(text)") }
         let result = cell.run(seed: seeds[seedIndex], options)
         results.store(result, cell: cellIndex, seed: seedIndex)
@@ -70,7 +96,7 @@ public struct ExperimentRunner: Sendable {
     }
     let wall = Double(DispatchTime.now().uptimeNanoseconds - begin) * 1e-9
     return ExperimentResult(
-      file: file, cells: cells, runs: results.all, wallSeconds: wall,
+      file: kept(cells), cells: cells, runs: results.all, wallSeconds: wall,
       isComplete: results.finished == total)
   }
 

@@ -12,6 +12,8 @@ public struct PreparedCell: Sendable {
   /// Every setting in force, for the manifest.
   public let effective: [String: ConfigurationValue]
   let policies: String
+  /// What a run of the cell reports.
+  let measures: [Measure]
   private let start: @Sendable (UInt64, MeasureSink) -> StartedWorkload
 
   /// The application of one run, and the names of its functions for traces.
@@ -42,6 +44,7 @@ public struct PreparedCell: Sendable {
       }
       try Self.check(program.largestObject, fits: configuration, at: with.position)
       effective["workload"] = Self.describe(name.value, with)
+      measures = type.measures
       start = { _, sink in Self.start(program, builder.configuration.head, sink) }
     case .generator(let name, let with):
       guard name.value == "independent" else {
@@ -53,6 +56,7 @@ public struct PreparedCell: Sendable {
       try Self.check(options.demand, of: "a task", fits: configuration, at: name.position)
       try Self.check(options.outputSize, fits: configuration, at: with.position)
       effective["workload"] = Self.describe(name.value, with)
+      measures = IndependentTasks.measures
       start = { seed, sink in
         StartedWorkload(
           application: IndependentTasks(options, seed: seed, sink),
@@ -71,6 +75,7 @@ public struct PreparedCell: Sendable {
         demands.append(demand)
       }
       effective["workload"] = .map(["graph": .integer(graph.tasks.count)])
+      measures = GraphTasks.measures
       let all = demands
       start = { seed, sink in
         let application = GraphTasks(graph, demands: all, seed: seed, sink)
@@ -80,6 +85,22 @@ public struct PreparedCell: Sendable {
       }
     }
     self.effective = effective
+    for choice in cell.file.measures { _ = try measure(choice) }
+  }
+
+  /// The measure that a file asks for, and how many of the wanted unit are in one of its own.
+  func measure(_ choice: MeasureChoice) throws(WorkloadError) -> (Measure, factor: Double) {
+    guard let measure = measures.first(where: { $0.name == choice.name.value }) else {
+      throw .unknown(
+        "measure", choice.name.value, known: measures.map(\.name), at: choice.name.position)
+    }
+    guard let unit = choice.unit else { return (measure, 1) }
+    guard let factor = Quantity.conversion(from: measure.unit, to: unit.value) else {
+      throw WorkloadError(
+        "'\(measure.name)' is measured in \(measure.unit), which cannot be given in "
+          + "'\(unit.value)'", at: unit.position, hint: "remove 'unit', or use a unit of its kind")
+    }
+    return (measure, factor)
   }
 
   func begin(seed: UInt64, _ sink: MeasureSink) -> StartedWorkload { start(seed, sink) }

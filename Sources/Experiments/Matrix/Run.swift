@@ -14,11 +14,27 @@ public struct RunResult: Sendable {
   public var events: UInt64
   public var virtualTime: Instant
   public var wallSeconds: Double
-  public var timeline: TaskTimeline?
+  public var trace: RunTrace?
   /// Why the run did not end well; nil when it did.
   public var failure: String?
 
   func figure(_ name: String) -> Double? { figures.first { $0.name == name }?.value }
+}
+
+/// What was recorded of a run's tasks.
+public struct RunTrace: Sendable {
+  public var timeline: TaskTimeline
+  /// Running time times CPUs, of all recorded tasks.
+  public var processorTime: TimeSpan
+  /// The cluster's CPUs.
+  public var cpus: Double
+  /// True when the run had more tasks than were to be recorded.
+  public var isCut: Bool
+
+  /// No schedule of these tasks on this cluster is shorter: their CPU time over all its CPUs.
+  public var workBound: TimeSpan {
+    cpus > 0 ? TimeSpan(seconds: processorTime.seconds / cpus) : .zero
+  }
 }
 
 /// Options of a run that are not part of what is simulated: they never change a fingerprint.
@@ -53,7 +69,7 @@ extension PreparedCell {
       figures: sink.figures, latencies: sink.latencies.map { ($0.name, $0.values.recorder) },
       fingerprint: cluster.fingerprint, events: cluster.eventCount, virtualTime: cluster.clock,
       wallSeconds: Double(DispatchTime.now().uptimeNanoseconds - begin) * 1e-9,
-      timeline: recorder?.finish(names: started.functionNames()), failure: failure)
+      trace: recorder?.finish(names: started.functionNames()), failure: failure)
   }
 
   /// Why nothing more can happen: the tasks that no node could run, or the nodes that hold some back.

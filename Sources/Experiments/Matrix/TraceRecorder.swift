@@ -11,6 +11,8 @@ final class TraceRecorder {
     var ready: Instant?
     var started = Instant.zero
     var dependencies: [UInt64] = []
+    /// What its submitter had heard of last: usually what it had waited for.
+    var awaited: [UInt64] = []
   }
 
   private let cluster: SimulatedCluster
@@ -18,6 +20,10 @@ final class TraceRecorder {
   private var open: [UInt32: Partial] = [:]
   private var transfers: [TransferKey: Instant] = [:]
   private var timeline = TaskTimeline()
+  /// By submitter, the task whose value it was told of last.
+  private var told: [UInt32: UInt64] = [:]
+  private var processorSeconds = 0.0
+  private var isCut = false
 
   private struct TransferKey: Hashable {
     var object: ObjectHandle
@@ -28,14 +34,22 @@ final class TraceRecorder {
     self.cluster = cluster
     self.limit = limit
     cluster.onTransition = { [unowned self] transition, now in record(transition, now) }
+    cluster.observe { [unowned self] _, _, target, message in
+      guard case .objectReady(let object, _) = message, target.role == .driver else { return }
+      told[target.raw] = cluster.specs[object.producer].id.high
+    }
   }
 
   private func record(_ transition: Transition, _ now: Instant) {
     switch transition {
     case .submitted(let task):
-      guard timeline.tasks.count + open.count < limit else { return }
+      guard timeline.tasks.count + open.count < limit else {
+        isCut = true
+        return
+      }
       var partial = Partial()
       partial.submitted = now
+      if let awaited = told[cluster.specs[task].submitter] { partial.awaited = [awaited] }
       for i in 0..<cluster.specs[task].argumentCount {
         let producer = cluster.specs.argument(task, i).producer
         partial.dependencies.append(cluster.specs[producer].id.high)
@@ -46,17 +60,29 @@ final class TraceRecorder {
     case .inputsReady(let task, _):
       open[task.index]?.ready = now
     case .started(let task, _, _):
-      open[task.index]?.started = now
+      // The raylet's order; the first instruction follows.
+      open[task.index]?.started = now + cluster.configuration.worker.dispatch
     case .finished(let task, let node, let worker, _):
       guard let partial = open.removeValue(forKey: task.index) else { return }
       let spec = cluster.specs[task]
       let placed = partial.placed ?? partial.submitted
+      // The raylet hears of the end after it; how long a program ran, only its end tells.
+      var end = now
+      if spec.body != .program {
+        let speed = cluster.configuration.nodes[Int(node.index)].speed
+        let work =
+          speed == 1
+          ? spec.work : TimeSpan(nanoseconds: UInt64(Double(spec.work.nanoseconds) / speed))
+        end = min(now, partial.started + work)
+      }
+      let cpus = cluster.specs.demand(task).amount(ResourceVector.cpuLane)
+      processorSeconds += end.since(partial.started).seconds * cpus
       timeline.append(
         TaskRecord(
           function: spec.function.index, task: spec.id.high, node: node, worker: worker,
           submitted: partial.submitted, placed: placed, ready: partial.ready ?? placed,
-          started: partial.started, finished: now),
-        dependencies: partial.dependencies)
+          started: partial.started, finished: end),
+        dependencies: partial.dependencies, control: partial.awaited)
     case .transferStarted(let object, let to):
       if transfers.count < limit { transfers[TransferKey(object: object, to: to)] = now }
     case .transferFinished(let object, let from, let to):
@@ -72,8 +98,13 @@ final class TraceRecorder {
     }
   }
 
-  func finish(names: [String]) -> TaskTimeline {
+  func finish(names: [String]) -> RunTrace {
     timeline.functions = names
-    return timeline
+    let cpus = cluster.configuration.nodes.reduce(0) {
+      $0 + $1.description.resources.amount(ResourceVector.cpuLane)
+    }
+    return RunTrace(
+      timeline: timeline, processorTime: TimeSpan(seconds: processorSeconds), cpus: cpus,
+      isCut: isCut)
   }
 }

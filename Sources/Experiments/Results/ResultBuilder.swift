@@ -14,8 +14,10 @@ public struct ExperimentReport {
   /// Runs that did not end well, with the reason.
   public let failures: [String]
 
-  /// The checks that a workload file can ask for.
-  public static var checkNames: [String] { ShapeChecks.names }
+  /// The checks that a workload file can ask for: what each tests, and its parameters.
+  public static var checkKinds: [(name: String, summary: String, parameters: String)] {
+    ShapeChecks.kinds
+  }
 
   public var passed: Bool { failures.isEmpty && checks.allSatisfy(\.passed) }
 
@@ -35,8 +37,8 @@ public struct ExperimentReport {
         let x = prepared.cell.x.map { " \($0.name)=\($0.text)" } ?? ""
         failures.append("\(prepared.cell.series)\(x) seed \(seed): \(failure)")
       }
-      let good = runs.filter { $0.failure == nil }
-      rows += try Self.rows(file, prepared, good, seeds)
+      let good = zip(seeds, runs).filter { $1.failure == nil }
+      rows += try Self.rows(file, prepared, good.map(\.1), good.map(\.0))
     }
     self.rows = rows
     self.failures = failures
@@ -54,33 +56,42 @@ public struct ExperimentReport {
   private static func rows(
     _ file: WorkloadFile, _ prepared: PreparedCell, _ runs: [RunResult], _ seeds: [UInt64]
   ) throws -> [Row] {
-    guard let first = runs.first else { return [] }
-    var measures: [(name: String, yName: String, unit: String)] = []
+    guard !runs.isEmpty else { return [] }
+    var measures: [(name: String, yName: String, unit: String, factor: Double)] = []
     if file.measures.isEmpty {
-      measures = first.figures.map { ($0.name, $0.name, $0.unit) }
+      measures = prepared.measures.map { ($0.name, $0.name, $0.unit, 1) }
     } else {
       for choice in file.measures {
-        guard let figure = first.figures.first(where: { $0.name == choice.name.value }) else {
-          throw WorkloadError.unknown(
-            "measure", choice.name.value, known: first.figures.map(\.name),
-            at: choice.name.position)
-        }
-        measures.append((figure.name, choice.yName, choice.unit?.value ?? figure.unit))
+        let (measure, factor) = try prepared.measure(choice)
+        measures.append(
+          (measure.name, choice.yName, choice.unit?.value ?? measure.unit, factor))
       }
     }
     return measures.compactMap { measure in
-      let own = first.figures.first { $0.name == measure.name }!.unit
-      let factor = Quantity.conversion(from: own, to: measure.unit) ?? 1
-      guard let samples = Summary(runs.compactMap { $0.figure(measure.name).map { $0 * factor } })
-      else { return nil }
+      let values = runs.compactMap { $0.figure(measure.name).map { $0 * measure.factor } }
+      guard let samples = Summary(values) else { return nil }
       return Row(
         experiment: file.figure?.value ?? file.experiment, series: prepared.cell.series,
         xName: prepared.cell.x?.name ?? "", x: prepared.cell.x?.text ?? "", yName: measure.yName,
         samples: samples, unit: measure.unit, origin: .simulated, world: "simulated",
         architecture: file.architecture.value, policies: prepared.policies,
         network: prepared.configuration.network.rawValue,
-        seeds: seeds.map(String.init).joined(separator: " "))
+        seeds: seedText(seeds))
     }
+  }
+
+  /// `1-5 9`: seeds that follow each other as a range.
+  static func seedText(_ seeds: [UInt64]) -> String {
+    var ranges: [ClosedRange<UInt64>] = []
+    for seed in seeds {
+      if let last = ranges.last, last.upperBound < .max, last.upperBound + 1 == seed {
+        ranges[ranges.count - 1] = last.lowerBound...seed
+      } else {
+        ranges.append(seed...seed)
+      }
+    }
+    return ranges.map { $0.count == 1 ? "\($0.lowerBound)" : "\($0.lowerBound)-\($0.upperBound)" }
+      .joined(separator: " ")
   }
 
   private static func manifest(
@@ -152,21 +163,23 @@ public struct ExperimentReport {
       "summary.md",
       text: SummaryDocument(
         title: title, notes: notes, checks: checks, rows: rows, published: published,
-        manifest: manifest
+        details: details, manifest: manifest
       ).markdown)
     for (index, chart) in Chart.charts(rows, published: published).enumerated() {
       try directory.add(index == 0 ? "chart.svg" : "chart-\(index + 1).svg", text: chart.svg)
     }
     let latencies = latencies
-    for latency in latencies { try directory.add(Self.fileName(latency.name), text: latency.recorder.hgrm) }
+    for latency in latencies {
+      try directory.add(Self.fileName(latency.name), text: latency.recorder.hgrm)
+    }
     try directory.add(
       "report.html",
       text: HTMLReport(
         title: title, notes: notes, checks: checks, rows: rows, published: published,
-        latencies: latencies, manifest: manifest
+        details: details, latencies: latencies, manifest: manifest
       ).html)
-    if let timeline = result.runs.first?.first?.timeline, !timeline.tasks.isEmpty {
-      try directory.add("trace.json", bytes: ChromeTrace.bytes(timeline))
+    for traced in traced {
+      try directory.add(traced.name, bytes: ChromeTrace.bytes(traced.trace.timeline))
     }
     return directory
   }
@@ -182,16 +195,10 @@ public struct ExperimentReport {
   public var notes: [String] {
     var notes: [String] = []
     if !result.file.description.isEmpty { notes.append(result.file.description) }
-    if !result.isComplete { notes.append("Interrupted: only the runs that had finished are shown.") }
-    for failure in failures.prefix(10) { notes.append("Failed: \(failure)") }
-    if let timeline = result.runs.first?.first?.timeline, !timeline.tasks.isEmpty {
-      let breakdown = CriticalPath(timeline).breakdown
-      let parts = breakdown.named.map { "\($0.name) \($0.time)" }.joined(separator: ", ")
-      notes.append(
-        "Makespan of the traced run, \(breakdown.makespan), by its critical path: \(parts). "
-          + "Lower bounds: critical path \(timeline.criticalPathBound()), "
-          + "work \(timeline.totalWork) over all CPUs.")
+    if !result.isComplete {
+      notes.append("Interrupted: only the runs that had finished are shown.")
     }
+    for failure in failures.prefix(10) { notes.append("Failed: \(failure)") }
     return notes
   }
 }

@@ -19,7 +19,8 @@ public struct StoredResult {
         return try String(contentsOfFile: "\(directory)/\(name)", encoding: .utf8)
       } catch {
         throw StoredResultError(
-          "\(directory)/\(name): cannot be read; expected the folder of a result of `heliostat run`")
+          "\(directory)/\(name): cannot be read; expected the folder of a result of `heliostat run`"
+        )
       }
     }
     let json = try read(ResultDirectory.manifestName)
@@ -36,7 +37,8 @@ public struct StoredResult {
     } catch {
       throw StoredResultError("\(directory)/checks.json: \(error)")
     }
-    published = try manifest.workload.map { try PublishedResults.beside($0.path) }
+    published =
+      try manifest.workload.map { try PublishedResults.beside($0.path) }
       ?? PublishedResults()
   }
 }

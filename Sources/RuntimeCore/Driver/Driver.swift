@@ -71,7 +71,8 @@ public struct Driver: ~Copyable {
 
   public init(
     address: Address, node: NodeID, worker: WorkerID = .none, root: TaskHandle,
-    incarnation: UInt32 = 0, freeDelay: TimeSpan = .zero, specs: TaskSpecTable, payloads: MessagePayloads
+    incarnation: UInt32 = 0, freeDelay: TimeSpan = .zero, specs: TaskSpecTable,
+    payloads: MessagePayloads
   ) {
     self.address = address
     self.node = node

@@ -9,8 +9,8 @@ import Primitives
 /// - `queue=ledger` counts the last heartbeat's queue and what this scheduler has assigned since, less
 ///   what the node will have worked off meanwhile at its average task time; `heartbeat` the heartbeat
 ///   alone (the bug of ray#1180, to reproduce it).
-/// - `available=prefer` takes as many tasks as fit in the node's free resources off that queue: nothing
-///   waits where there is room; `ignore` ranks by the queue alone.
+/// - `available=prefer` adds the task itself to that queue and takes off as many tasks as fit in the
+///   node's free resources: nothing waits where there is room; `ignore` ranks by the queue alone.
 /// - `perSlot=yes` divides the queue term by how many such tasks the node runs at once (ray#800); the
 ///   paper does not.
 /// - `locality=off` drops the transfer term: the "unaware" series of Fig 8a.
@@ -98,8 +98,8 @@ struct LowestWait: PlacementPolicy {
   ) -> Double {
     var length = Double(node.pointee.queueLength)
     if queue == .ledger { length += Double(node.pointee.inFlight) }
-    if length == 0 { return 0 }
-    if preferAvailable { length -= demand.copies(in: node.pointee.available) }
+    // The task itself needs room too: a full node with an empty queue is not an idle one.
+    if preferAvailable { length += 1 - demand.copies(in: node.pointee.available) }
     if length <= 0 { return 0 }
     let average = perNode ? node.pointee.averageTaskSeconds : view.averageTaskSeconds
     if queue == .ledger || perSlot {

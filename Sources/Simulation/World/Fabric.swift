@@ -39,6 +39,11 @@ struct Fabric: ~Copyable {
     var from: NodeID
   }
 
+  struct EndedTransfer: BitwiseCopyable {
+    var slot: UInt32
+    var arrival: Instant
+  }
+
   /// What the world knows of a machine, in one place: each message reads it at both its ends.
   struct Machine: BitwiseCopyable {
     /// When it has served all its messages so far, and when the last one that it sent has left.
@@ -60,6 +65,8 @@ struct Fabric: ~Copyable {
   var notifications = EffectBuffer<Notification>()
   var network: BulkNetwork
   var transfers = SlotTable<PendingTransfer>()
+  /// Transfers that ended in the present step of the network; kept, so that a step allocates nothing.
+  private let ended: UnsafeMutablePointer<EffectBuffer<EndedTransfer>>
   var armedFor = Instant.never
 
   let raylets: UnsafeMutablePointer<Raylet>
@@ -100,6 +107,8 @@ struct Fabric: ~Copyable {
     map = ControlStoreMap(shards: parameters.gcsShards, chainLength: parameters.chainLength)
     nodeCount = configuration.nodes.count
     network = BulkNetwork(model: configuration.network, topology: configuration.topology)
+    ended = .allocate(capacity: 1)
+    ended.initialize(to: EffectBuffer())
 
     raylets = .allocate(capacity: nodeCount)
     for (i, node) in configuration.nodes.enumerated() {
@@ -168,6 +177,7 @@ struct Fabric: ~Copyable {
     drivers.deallocate()
     for role in Address.Role.allCases { machines[Int(role.rawValue)].deallocate() }
     machines.deallocate()
+    ended.deinitialize(count: 1).deallocate()
     serviceTimes.deallocate()
     speeds.deallocate()
     specs.deallocate()
@@ -227,7 +237,8 @@ struct Fabric: ~Copyable {
     let role = Int(target.raw >> 29)
     let number = target.number
     let machine = machines[role] + number
-    let now = max(machine.pointee.busyUntil, clock.nanoseconds)
+    let now =
+      max(machine.pointee.busyUntil, clock.nanoseconds)
       + serviceTimes[role * ServiceTimes.kinds + Int(kind.rawValue)]
     machine.pointee.busyUntil = now
     let moment = Instant(nanoseconds: now)
@@ -451,9 +462,15 @@ struct Fabric: ~Copyable {
 
   private mutating func advanceNetwork() {
     // Arrivals are gathered first: handling one may start the next.
-    var ended: [(UInt64, Instant)] = []
-    network.advance(to: clock) { token, arrival in ended.append((token, arrival)) }
-    for (token, arrival) in ended { arrived(UInt32(token), at: arrival) }
+    let ended = ended
+    network.advance(to: clock) { token, arrival in
+      ended.pointee.append(EndedTransfer(slot: UInt32(token), arrival: arrival))
+    }
+    for i in 0..<ended.pointee.count {
+      let transfer = ended.pointee[i]
+      arrived(transfer.slot, at: transfer.arrival)
+    }
+    ended.pointee.removeAll()
     armNetwork()
   }
 

@@ -4,10 +4,18 @@ extension WorkloadFile {
   /// A value in brackets or quotes is YAML, anything else is taken as it stands. `sweep.a.b` sets
   /// the list of the sweep over `a.b`. Setting a path that is swept fixes it: that dimension of
   /// the sweep is dropped. Unknown keys are errors, as in the file.
-  public func applying(overrides: [(String, String)]) throws(WorkloadError) -> WorkloadFile {
+  ///
+  /// - Parameters:
+  ///   - option: what messages call these overrides.
+  ///   - section: where the keys lie, when the option leaves it out: `policies.` for `--policy`.
+  public func applying(
+    overrides: [(String, String)], option: String = "--set", section: String = ""
+  ) throws(WorkloadError) -> WorkloadFile {
     var tree = root
-    for (key, text) in overrides {
-      let place = SourcePosition(file: "--set \(clip("\(key)=\(text)"))", line: 0, column: 0)
+    for (written, text) in overrides {
+      let place = SourcePosition(
+        file: "\(option) \(clip("\(written)=\(text)"))", line: 0, column: 0)
+      let key = section + written
       var keys = try SourceNode.splitPath(key, at: place)
       // A series template may begin with a bracket.
       let value = try Self.overrideValue(text, isText: keys == ["series"], at: place)
@@ -19,7 +27,16 @@ extension WorkloadFile {
       }
       try tree.set(keys[...], to: value, at: place, whole: key)
     }
-    return try WorkloadFile(root: tree, path: path, files: files)
+    var file = try WorkloadFile(root: tree, path: path, files: files)
+    file.isOverridden = isOverridden || !overrides.isEmpty
+    return file
+  }
+
+  /// The file without those of its checks that `isWanted` turns down.
+  public func keepingChecks(where isWanted: (CheckChoice) -> Bool) -> WorkloadFile {
+    var file = self
+    file.checks = checks.filter(isWanted)
+    return file
   }
 
   private static func overrideValue(

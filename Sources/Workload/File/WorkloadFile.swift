@@ -32,7 +32,9 @@ public struct WorkloadFile: Sendable {
   /// The name of the series, with `{key.path}` placeholders.
   public let series: Positioned<String>?
   public let compare: [ComparedSeries]
-  public let checks: [CheckChoice]
+  public internal(set) var checks: [CheckChoice]
+  /// True when overrides changed it: parts of the sweep that checks name may be gone.
+  public internal(set) var isOverridden = false
 
   /// The whole file, sweep and overrides included.
   let root: SourceNode

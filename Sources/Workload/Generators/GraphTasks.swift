@@ -5,6 +5,9 @@ import Simulation
 /// A declared graph of tasks, submitted by one driver in an order that respects its edges; the run is
 /// over when every task that nobody depends on has ended.
 public final class GraphTasks: Application {
+  /// What a run reports.
+  public static let measures = [Measure("makespan", "s")]
+
   private let graph: TaskGraph
   private let demands: [ResourceVector]
   private let sink: MeasureSink

@@ -26,6 +26,9 @@ public final class IndependentTasks: Application {
     }
   }
 
+  /// What a run reports.
+  public static let measures = [Measure("makespan", "s"), Measure("throughput", "tasks/s")]
+
   public let options: Options
   private let sink: MeasureSink
   private let latencies: LatencyLog

@@ -7,6 +7,9 @@ import Primitives
 struct EndToEnd: WorkloadProgram {
   static let name = "end-to-end"
   static let summary = "add(a, b) with a and b on two nodes, message by message (Fig 7)"
+  static let measures = [
+    Measure("walk begins", "s"), Measure("end-to-end latency", "s"), Measure("get latency", "s"),
+  ]
 
   let sizeA: ByteCount
   let sizeB: ByteCount

@@ -14,7 +14,12 @@ import Primitives
 /// up in turn with `fan-in` inputs at a time: the driver receives one sum.
 struct EvolutionStrategies: WorkloadProgram {
   static let name = "evolution-strategies"
-  static let summary = "ES to a goal score, results aggregated flat or by a tree of actors (Fig 14a)"
+  static let summary =
+    "ES to a goal score, results aggregated flat or by a tree of actors (Fig 14a)"
+  static let measures = [
+    Measure("time to goal", "min"), Measure("iterations", "count"),
+    Measure("time per iteration", "s"),
+  ]
 
   enum Aggregation: String, CaseIterable, Sendable { case flat, tree }
 

@@ -10,6 +10,7 @@ import Primitives
 struct Locality: WorkloadProgram {
   static let name = "locality"
   static let summary = "tasks that each read one randomly located object (Fig 8a)"
+  static let measures = [Measure("mean task latency", "s")]
 
   let tasks: Int
   let objectSize: ByteCount

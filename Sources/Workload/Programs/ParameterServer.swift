@@ -10,6 +10,10 @@ import Primitives
 struct ParameterServer: WorkloadProgram {
   static let name = "parameter-server"
   static let summary = "linear regression on sharded actors, synchronous or asynchronous workers"
+  static let measures = [
+    Measure("makespan", "s"), Measure("gradients per second", "1/s"),
+    Measure("weight error", "rms"),
+  ]
 
   enum Mode: String, CaseIterable, Sendable { case synchronous, asynchronous }
 

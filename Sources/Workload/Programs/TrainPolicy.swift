@@ -6,6 +6,9 @@ import Primitives
 struct TrainPolicy: WorkloadProgram {
   static let name = "train-policy"
   static let summary = "the paper's example: Simulator actors on GPUs and a GPU task that updates"
+  static let measures = [
+    Measure("makespan", "s"), Measure("time per step", "s"), Measure("policy version", "count"),
+  ]
 
   let simulators: Int
   let steps: Int

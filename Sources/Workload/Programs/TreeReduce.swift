@@ -6,6 +6,7 @@ import Primitives
 struct TreeReduce: WorkloadProgram {
   static let name = "tree-reduce"
   static let summary = "the sum of 1…n with a slow add, as a chain and as a tree"
+  static let measures = [Measure("makespan", "s"), Measure("sum", "count")]
 
   enum Shape: String, CaseIterable, Sendable { case chain, tree }
 

@@ -53,6 +53,8 @@ public protocol WorkloadProgram: Sendable {
   static var name: String { get }
   /// One sentence for `heliostat list workloads`.
   static var summary: String { get }
+  /// Every figure that a run reports, with its unit: a file can only ask for these.
+  static var measures: [Measure] { get }
   init(_ with: inout MappingReader) throws(WorkloadError)
   /// The largest demand of any of its tasks, for validation against the cluster.
   func demands() -> [(what: String, demand: ResourceVector)]
@@ -61,6 +63,17 @@ public protocol WorkloadProgram: Sendable {
   /// Where the driver runs; nil for the head node.
   var driverNode: NodeID? { get }
   func run(_ ray: Session, _ sink: MeasureSink) async throws
+}
+
+/// A figure that a workload reports at the end of a run.
+public struct Measure: Sendable, Equatable {
+  public var name: String
+  public var unit: String
+
+  public init(_ name: String, _ unit: String) {
+    self.name = name
+    self.unit = unit
+  }
 }
 
 /// Why a program cannot go on: bad input that shows only on the given cluster, or a wrong result.
