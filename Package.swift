@@ -77,7 +77,8 @@ let package = Package(
     // MARK: Tests, one folder per room.
     .testTarget(name: "PrimitivesTests", dependencies: ["Primitives"]),
     .testTarget(name: "SchedulingTests", dependencies: ["Scheduling", "Primitives"]),
-    .testTarget(name: "RuntimeCoreTests", dependencies: ["RuntimeCore", "Scheduling", "Primitives"]),
+    .testTarget(
+      name: "RuntimeCoreTests", dependencies: ["RuntimeCore", "Scheduling", "Primitives"]),
     .testTarget(
       name: "SimulationTests",
       dependencies: [

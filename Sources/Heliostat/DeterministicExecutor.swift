@@ -1,3 +1,5 @@
+import DequeModule
+
 #if canImport(Glibc)
   import Glibc
 #elseif canImport(Musl)
@@ -5,7 +7,6 @@
 #elseif canImport(Darwin)
   import Darwin
 #endif
-import DequeModule
 
 /// Runs the jobs of programs one after another on the simulator's own thread, in the order in which
 /// the simulator resumed them. Virtual time stands still while they run.

@@ -35,7 +35,8 @@ public indirect enum Distribution: Sendable, Equatable {
       return finite([("low", low), ("high", high)])
         ?? (low <= high ? nil : "low (\(low)) must not exceed high (\(high))")
     case .exponential(let mean): return finite([("mean", mean)])
-    case .normal(let mean, let deviation): return finite([("mean", mean), ("deviation", deviation)])
+    case .normal(let mean, let deviation):
+      return finite([("mean", mean), ("deviation", deviation)])
     case .logNormal(let median, let sigma): return finite([("median", median), ("sigma", sigma)])
     case .gamma(let shape, let mean):
       return finite([("shape", shape), ("mean", mean)])

@@ -115,7 +115,8 @@ public struct TaskSpecTable: @unchecked Sendable {
   /// Argument `i` (by future) of the task.
   @inlinable public func argument(_ handle: TaskHandle, _ i: Int) -> ObjectHandle {
     let spec = pointer(handle)
-    precondition(i < Int(spec.pointee.argumentLength), "argument \(i) of \(spec.pointee.argumentLength)")
+    precondition(
+      i < Int(spec.pointee.argumentLength), "argument \(i) of \(spec.pointee.argumentLength)")
     return storage.pointee.arguments[Int(spec.pointee.argumentOffset) + i]
   }
 

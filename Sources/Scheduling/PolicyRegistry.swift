@@ -17,10 +17,14 @@ public enum PolicyRegistry {
   }
 
   private static let spillovers: [Maker<any SpilloverPolicy>] = [
-    .init(name: "QueueThreshold", summary: "keep unless the queue is long or a resource lacks (OSDI'18)") {
+    .init(
+      name: "QueueThreshold", summary: "keep unless the queue is long or a resource lacks (OSDI'18)"
+    ) {
       s throws(PolicyError) in try QueueThreshold(s)
     },
-    .init(name: "Immediate", summary: "keep only what can start at once (the code of Ray up to 0.5)") {
+    .init(
+      name: "Immediate", summary: "keep only what can start at once (the code of Ray up to 0.5)"
+    ) {
       s throws(PolicyError) in try Immediate(s)
     },
     .init(name: "AlwaysEscalate", summary: "hand every task to a global scheduler (centralised)") {
@@ -32,7 +36,9 @@ public enum PolicyRegistry {
   ]
 
   private static let placements: [Maker<any PlacementPolicy>] = [
-    .init(name: "LowestWait", summary: "lowest estimated waiting time, queue and transfer (OSDI'18)") {
+    .init(
+      name: "LowestWait", summary: "lowest estimated waiting time, queue and transfer (OSDI'18)"
+    ) {
       s throws(PolicyError) in try LowestWait(s)
     },
     .init(name: "Random", summary: "uniform among feasible nodes") {

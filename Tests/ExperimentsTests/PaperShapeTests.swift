@@ -26,7 +26,10 @@ import Workload
   func locality() throws {
     let report = try report(
       "fig8a-locality",
-      [("workload.with.tasks", "100"), ("seeds", "2"), ("sweep.workload.with.object-size", "[100KB, 100MB]")])
+      [
+        ("workload.with.tasks", "100"), ("seeds", "2"),
+        ("sweep.workload.with.object-size", "[100KB, 100MB]"),
+      ])
     #expect(report.failures.isEmpty)
     let aware = "LowestWait[locality=on]"
     let unaware = "LowestWait[locality=off]"

@@ -75,7 +75,8 @@ struct PlacementTests {
       name: "equal waits: the first", policy: "LowestWait[available=ignore,tie=first]",
       nodes: [Node(queue: 3), Node(queue: 2), Node(queue: 2)], expected: [1]),
     Case(
-      name: "a full node with an empty queue is not an idle one: 100 ms, 0 ms", policy: "LowestWait",
+      name: "a full node with an empty queue is not an idle one: 100 ms, 0 ms",
+      policy: "LowestWait",
       nodes: [Node(), Node(available: ResourceVector(cpus: 1))], expected: [1]),
     Case(
       name: "one GPU task under way fills a node with one GPU: 100 ms, 0 ms", policy: "LowestWait",

@@ -143,14 +143,17 @@ public struct SimulatorBench: Sendable {
         limit: raw / eventsPerTask,
         limitMeaning: "bare events at \(Quantity(eventsPerTask)) a task"))
     guard heliostat_allocations_available() != 0 else { return }
-    // The first half brings every table to its size; the second must do without allocations.
+    // The first half brings every table to its size, the last tenth is the run's end: what lies
+    // between must do without allocations.
     let cluster = SimulatedCluster(Self.cluster(nodes: 100))
+    let count = scaled(1_000_000)
     let application = IndependentTasks(
-      Self.options(tasks: scaled(1_000_000), window: 64), seed: 1, MeasureSink())
-    _ = cluster.run(application, maximumEvents: UInt64(Double(scaled(500_000)) * eventsPerTask))
+      Self.options(tasks: count, window: 64), seed: 1, MeasureSink())
+    let all = Double(count) * eventsPerTask
+    _ = cluster.run(application, maximumEvents: UInt64(all * 0.5))
     let before = cluster.eventCount
     heliostat_allocations_start()
-    _ = cluster.resume(application)
+    _ = cluster.resume(application, maximumEvents: UInt64(all * 0.9))
     let mallocs = heliostat_allocations_stop()
     let events = max(1, cluster.eventCount - before)
     report(
@@ -167,7 +170,7 @@ public struct SimulatorBench: Sendable {
 
   private func memoryBenchmarks(_ report: (BenchmarkResult) -> Void) {
     // Many more tasks than workers, so that nearly all of them wait in queues.
-    let live = 1_000_000
+    let live = min(1_000_000, max(100_000, scaled(1_000_000)))
     let idle = SimulatedCluster(Self.cluster(nodes: 100)).memoryBytes
     let workers = 100 * 64
     var configuration = Self.cluster(nodes: 100)

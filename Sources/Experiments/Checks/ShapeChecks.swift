@@ -81,7 +81,7 @@ struct ShapeChecks {
       let spread = mean.map { m in y.map { abs($0 / m - 1) }.max() ?? 0 }
       check = Self.check(
         "\(series): \(measure) does not depend on x (largest deviation from the mean)",
-        value: spread, unit: "", in: 0...within, note: note)
+        value: spread, unit: "", in: -.infinity...within, note: note)
     case "per-unit":
       let series = try series(&with)
       let within = try with.double("within", default: 0.2, in: 0...10)
@@ -116,12 +116,12 @@ struct ShapeChecks {
       }
       check = Self.check(
         "\(series): \(measure) gains no more beyond x = \(Quantity.digits(p.first?.x ?? 0))"
-          + " (per doubling)", value: gain, unit: "x", in: 0...most, note: note)
+          + " (per doubling)", value: gain, unit: "x", in: -.infinity...most, note: note)
     case "ratio", "below":
       let over = try series(&with, "over")
       let under = try series(&with, "under")
       let at = try place(&with, of: choice)
-      let least = try with.double("min", default: 0, in: 0...1e12)
+      let least = try with.double("min", default: -.infinity, in: 0...1e12)
       let most = try with.double(
         "max", default: kind == "below" ? 1 : .infinity, in: 0...(.infinity))
       let upper = value(over, measure, at)

@@ -83,6 +83,7 @@ struct ClusterBuilder {
       "disk-bandwidth", default: parameters.diskBandwidth)
     parameters.extraWorkersPerCPU = try with.int(
       "extra-workers-per-cpu", default: parameters.extraWorkersPerCPU, in: 0...10_000)
+    parameters.freeDelay = try with.duration("free-delay", default: parameters.freeDelay)
     parameters.uncommittedLimit = try with.int(
       "uncommitted-limit", default: parameters.uncommittedLimit, in: 1...1_000_000_000)
     // The machine that hosts the control plane counts among the cluster's nodes.
@@ -158,8 +159,8 @@ struct ClusterBuilder {
         rackUplinks: Array(repeating: DuplexBandwidth(uplink), count: rackCount),
         core: network.core, flowCap: network.connection,
         latencyWithinNode: network.localLatency,
-        latencyWithinRack: network.rack?.latency ?? network.latency,
-        latencyAcrossRacks: network.latency)
+        latencyWithinRack: network.latency,
+        latencyAcrossRacks: network.latency + (network.rack?.latency ?? .zero))
     } catch {
       throw WorkloadError("\(error)", at: position)
     }
@@ -257,6 +258,7 @@ struct ClusterBuilder {
         "pull-quota-percent": .integer(p.pullQuotaPercent),
         "disk-bandwidth": .number(p.diskBandwidth.bytesPerSecond),
         "extra-workers-per-cpu": .integer(p.extraWorkersPerCPU),
+        "free-delay": .text("\(p.freeDelay)"),
         "uncommitted-limit": .integer(p.uncommittedLimit),
       ]),
       "service": .map(service),

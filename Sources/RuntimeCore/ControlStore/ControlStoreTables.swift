@@ -305,7 +305,8 @@ struct ControlStoreTables: ~Copyable {
     return nil
   }
 
-  mutating func setActor(_ creation: TaskHandle, _ node: NodeID, notifying body: (Address) -> Void) {
+  mutating func setActor(_ creation: TaskHandle, _ node: NodeID, notifying body: (Address) -> Void)
+  {
     let entry = actors.pointer(UInt64(creation.index), inserting: Self.absent)
     entry.pointee.node = node
     var link = entry.pointee.subscribers

@@ -127,7 +127,8 @@ public struct GlobalScheduler: ~Copyable {
         specs.retain(input.producer)
         effects.append(
           .send(
-            .objectLookedUp(input, .everyLocation), to: map.tail(map.shard(specs[input.producer].id))
+            .objectLookedUp(input, .everyLocation),
+            to: map.tail(map.shard(specs[input.producer].id))
           ))
       }
       if missing == 0 { slot = pending.insert(Pending(task: task, missing: 0)) }

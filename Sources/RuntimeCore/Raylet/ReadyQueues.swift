@@ -45,7 +45,9 @@ struct ReadyQueues: ~Copyable {
 
   deinit { queues.deallocate() }
 
-  mutating func append(_ slot: UInt32, shape: UInt16, atFront: Bool, _ tasks: borrowing SlotTable<LocalTask>) {
+  mutating func append(
+    _ slot: UInt32, shape: UInt16, atFront: Bool, _ tasks: borrowing SlotTable<LocalTask>
+  ) {
     let index = Int(shape)
     if index >= capacity { grow(to: index + 1) }
     if index >= shapes { shapes = index + 1 }

@@ -28,7 +28,8 @@ struct PullManager: ~Copyable {
 
   func pull(_ object: ObjectHandle) -> UnsafeMutablePointer<Pull>? { pulls.pointer(object.key) }
 
-  mutating func add(_ object: ObjectHandle, size: ByteCount, from node: NodeID, _ urgency: Urgency) {
+  mutating func add(_ object: ObjectHandle, size: ByteCount, from node: NodeID, _ urgency: Urgency)
+  {
     pulls.set(
       object.key,
       Pull(size: size, from: node, requestedAt: .zero, received: 0, isActive: false))

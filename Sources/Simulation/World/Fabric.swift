@@ -281,7 +281,8 @@ struct Fabric: ~Copyable {
 
   // MARK: Effects
 
-  mutating func push(_ message: Message, to target: Address, from source: Address, at time: Instant) {
+  mutating func push(_ message: Message, to target: Address, from source: Address, at time: Instant)
+  {
     if !Raylet.isBackground(message) { foreground += 1 }
     queue.push(Event(message: message, target: target, source: source), at: time)
   }

@@ -86,7 +86,8 @@ public final class SimulatedCluster {
     // Numbers of programs that ended are used again; identities are not.
     let root = specs.insert(
       TaskSpec(
-        id: .root(driver: Int(fabric.pointee.driverIncarnations), seed: configuration.seed), function: FunctionID(0),
+        id: .root(driver: Int(fabric.pointee.driverIncarnations), seed: configuration.seed),
+        function: FunctionID(0),
         shape: specs.shape(.zero), returns: 0, kind: .driver))
     return fabric.pointee.addDriver(node: node, worker: .none, root: root)
   }
@@ -229,7 +230,9 @@ public final class SimulatedCluster {
   }
 
   /// Applied updates, and updates under way, of a member of a shard's chain.
-  public func chainState(shard: Int, member: Int) -> (applied: UInt32, sent: Int, tasks: Int, objects: Int) {
+  public func chainState(shard: Int, member: Int) -> (
+    applied: UInt32, sent: Int, tasks: Int, objects: Int
+  ) {
     let index = shard * configuration.parameters.chainLength + member
     return (
       fabric.pointee.replicas[index].history.value, fabric.pointee.replicas[index].sentCount,

@@ -118,7 +118,7 @@ extension ClusterProfile {
 
   private static func store(_ value: PositionedValue?) throws(WorkloadError) -> Store {
     var store = Store(
-      put: Copy(fixed: .zero, bandwidth: .unlimited), threadedAbove: .zero, get: .zero,
+      put: Copy(fixed: .zero, bandwidth: .unlimited), threadedAbove: .zero,
       chunk: ByteCount(5 << 20), chunksInFlight: 4)
     guard var reader = try value?.mapping() else { return store }
     if var put = try reader.optional("put")?.mapping() {
@@ -129,10 +129,6 @@ extension ClusterProfile {
       store.threadedAbove = try put.size("above")
       store.threadedPut = try copy(&put)
       try put.finish()
-    }
-    if var get = try reader.optional("get")?.mapping() {
-      store.get = try get.duration("fixed")
-      try get.finish()
     }
     if let chunk = reader.optional("chunk") {
       store.chunk = try chunk.size()

@@ -140,8 +140,6 @@ public struct ClusterProfile: Sendable {
     /// With several copy threads, for objects larger than `threadedAbove`; nil when not given.
     public var threadedPut: Copy?
     public var threadedAbove: ByteCount
-    /// Mapping a local object; default free.
-    public var get: TimeSpan
     /// Piece in which objects travel; default 5 MiB.
     public var chunk: ByteCount
     /// Pieces of one object on their way at a time; default 4.
