@@ -28,7 +28,7 @@ struct BenchCommand: ParsableCommand {
       throw BadInput("--scale must be positive, and at most 1000")
     }
     #if DEBUG
-      warn("a debug build is many times slower; use swift run -c release")
+      log.warning("a debug build is many times slower; use swift run -c release")
     #endif
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]

@@ -3,11 +3,6 @@ import Experiments
 import Foundation
 import Workload
 
-/// Something to know that stops nothing, for the person at the terminal.
-func warn(_ message: String) {
-  FileHandle.standardError.write(Data("warning: \(message)\n".utf8))
-}
-
 @main
 struct HeliostatCommand: ParsableCommand {
   static let configuration = CommandConfiguration(

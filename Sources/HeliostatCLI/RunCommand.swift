@@ -78,10 +78,10 @@ struct RunCommand: ParsableCommand {
     let published = try PublishedResults.beside(file)
     try Self.checkComparisons(workload, published)
     if published.points.isEmpty && workload.figure != nil {
-      warn("no published.csv beside \(file): results stand alone")
+      log.warning("no published.csv beside \(file): results stand alone")
     }
     if leftOut > 0 {
-      warn(
+      log.warning(
         "\(count(leftOut, "check")) of series or points that --set or --policy took away left out")
     }
     let target = out ?? "Results/\(workload.experiment)"
