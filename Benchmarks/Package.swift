@@ -1,7 +1,9 @@
 // swift-tools-version: 6.1
 import PackageDescription
 
-// A package of its own, so that nobody who uses the library builds benchmark tools.
+// A package of its own, so that nobody who uses the library builds benchmark tools. The suite in
+// Microbenchmarks is another: its tool and this one's both have a module `Benchmark`, which one package holds
+// only in a clone whose folder is named as the package.
 let package = Package(
   name: "heliostat-benchmarks",
   platforms: [.macOS(.v15)],
@@ -10,11 +12,8 @@ let package = Package(
     .package(name: "heliostat", path: ".."),
     // Without traits: its interposer of malloc would meet the library's own counter.
     .package(url: "https://github.com/ordo-one/benchmark", from: "1.38.1", traits: []),
-    .package(url: "https://github.com/google/swift-benchmark", from: "0.1.2"),
   ],
   targets: [
-    // `swift package benchmark` runs every executable in a folder that lies in one named
-    // "Benchmarks", so the other suite must not.
     .executableTarget(
       name: "SimulatorBenchmarks",
       dependencies: [
@@ -23,17 +22,6 @@ let package = Package(
       ],
       path: "Benchmarks/Simulator",
       plugins: [.plugin(name: "BenchmarkPlugin", package: "benchmark")]),
-    // Both libraries have a module `Benchmark`: the binary holds this one under another name, while
-    // the sources import it as `Benchmark`.
-    .executableTarget(
-      name: "PrimitiveBenchmarks",
-      dependencies: [
-        .product(name: "HeliostatInternals", package: "heliostat"),
-        .product(
-          name: "Benchmark", package: "swift-benchmark",
-          moduleAliases: ["Benchmark": "GoogleBenchmark"]),
-      ],
-      path: "Microbenchmarks/Primitives"),
   ],
   swiftLanguageModes: [.v6]
 )
