@@ -80,7 +80,7 @@ public final class ProgramRuntime: Application, @unchecked Sendable {
       case .function(let body): store(try body(&reader), for: task)
       case .split(let body):
         for (i, value) in try body(&reader).enumerated() {
-          values[ObjectHandle(producer: task, index: Int32(i)).key] = value
+          store(value, for: task, Int32(i))
         }
       case .constructor(let body):
         actors[task.index] = try body(&reader)
@@ -124,14 +124,17 @@ public final class ProgramRuntime: Application, @unchecked Sendable {
     return ArgumentReader(stored) { self.values[$0.key] }
   }
 
-  private func store(_ value: any Sendable, for task: TaskHandle) {
-    values[ObjectHandle(producer: task, index: 0).key] = value
+  /// Keeps a value, unless the program gave it up before it was made.
+  private func store(_ value: any Sendable, for task: TaskHandle, _ index: Int32 = 0) {
+    let key = ObjectHandle(producer: task, index: index).key
+    if !freed.contains(key) { values[key] = value }
   }
 
   private func fail(_ task: TaskHandle, _ error: any Error) {
     let reason = "\(functionNames[Int(cluster.specs[task].function.index)]): \(error)"
     for index in 0..<Int32(cluster.specs[task].returns) {
-      failures[ObjectHandle(producer: task, index: index).key] = reason
+      let key = ObjectHandle(producer: task, index: index).key
+      if !freed.contains(key) { failures[key] = reason }
     }
   }
 
@@ -156,7 +159,12 @@ public final class ProgramRuntime: Application, @unchecked Sendable {
     }
     return nil
   }
-  func setValue(_ value: any Sendable, of object: ObjectHandle) { values[object.key] = value }
+  /// A `put` made `object`, perhaps under the handle of one that an earlier program freed.
+  func setValue(_ value: any Sendable, of object: ObjectHandle) {
+    freed.remove(object.key)
+    values[object.key] = value
+  }
+
   func forget(_ object: ObjectHandle) {
     freed.insert(object.key)
     if values.isEmpty && failures.isEmpty { return }
@@ -168,6 +176,7 @@ public final class ProgramRuntime: Application, @unchecked Sendable {
 
   /// A new task goes by `task`, perhaps the handle of one whose results were freed.
   func submitted(_ task: TaskHandle, returns: Int) {
+    arguments[task.index] = nil
     if freed.isEmpty { return }
     for index in 0..<returns {
       freed.remove(ObjectHandle(producer: task, index: Int32(index)).key)

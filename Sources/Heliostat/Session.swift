@@ -150,7 +150,8 @@ public final class Session: @unchecked Sendable {
   /// Gives objects up: the program promises that neither it nor a pending task needs them. Copies
   /// and lineage go; a later `get` throws `RuntimeError.objectFreed`.
   public func free<Value>(_ refs: [ObjectRef<Value>]) {
-    for ref in refs {
+    // Freed once is enough: a second time the handle might already name another task.
+    for ref in refs where !runtime.isFreed(ref.handle) {
       runtime.forget(ref.handle)
       cluster.free(ref.handle, at: driver)
     }

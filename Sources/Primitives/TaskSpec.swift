@@ -39,7 +39,7 @@ public struct TaskSpec: Sendable, BitwiseCopyable {
   public var returns: UInt16
   public var kind: TaskKind
   public var body: TaskBody
-  /// Execution attempt, from 0; a completion is accepted once per (task, attempt).
+  /// Execution attempt, from 0: carried for recovery, nothing retries yet.
   public var attempt: UInt16
   /// Who submitted it: the machine address of its driver, as raw bits.
   public var submitter: UInt32

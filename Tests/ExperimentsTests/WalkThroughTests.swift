@@ -60,7 +60,9 @@ import Workload
       "global scheduler 0 → GCS replica 0: object-looked-up",
       "global scheduler 0 → GCS replica 0: object-looked-up",
       "GCS replica 0 → global scheduler 0: object-located",
+      "GCS replica 0 → global scheduler 0: locations-listed",
       "GCS replica 0 → global scheduler 0: object-located",
+      "GCS replica 0 → global scheduler 0: locations-listed",
       // 4: it chooses node 1, which holds b.
       "placed on node 1",
       "global scheduler 0 → raylet 1: task-placed",

@@ -47,6 +47,41 @@ struct ProgramFreeTests {
     run.expectEmpty()
   }
 
+  @Test("freeing twice is freeing once: later tasks keep their values", arguments: clusters)
+  func freedTwice(nodes: Int, shards: Int, chain: Int, schedulers: Int) throws {
+    let run = try cluster((nodes, shards, chain, schedulers)).run { ray async throws in
+      let echo = ray.remote("echo", TaskOptions(outputSize: ByteCount(1000))) { (x: Int) in x }
+      let first = ray.submit(echo, .value(1))
+      #expect(try await ray.get(first) == 1)
+      ray.free([first, first])
+      ray.free([first])
+      await ray.sleep(twoHeartbeats)
+      let later = (0..<10).map { ray.submit(echo, .value($0)) }
+      #expect(try await ray.get(later) == Array(0..<10))
+      ray.free(later)
+      await ray.sleep(twoHeartbeats)
+    }
+    run.expectSuccess()
+    run.expectQuiet()
+    run.expectEmpty()
+  }
+
+  @Test("an error takes no room in the stores, however large the value would have been")
+  func errorsAreSmall() throws {
+    struct Broken: Error {}
+    let run = try cluster((3, 1, 1, 1)).run { ray async throws in
+      let options = TaskOptions(outputSize: ByteCount(900_000_000))
+      let fail = ray.remote("fail", options) { () throws -> Int in throw Broken() }
+      let add = ray.remote("add", options) { (a: Int) in a + 1 }
+      let dependent = ray.submit(add, .ref(ray.submit(fail)))
+      await #expect(throws: RuntimeError.self) { try await ray.get(dependent) }
+    }
+    run.expectSuccess()
+    for node in 0..<run.cluster.configuration.nodes.count {
+      #expect(run.cluster.storedBytes(of: NodeID(node)) == .zero)
+    }
+  }
+
   @Test("what is freed while it is still pending goes when it is made", arguments: clusters)
   func pendingFreed(nodes: Int, shards: Int, chain: Int, schedulers: Int) throws {
     let run = try cluster((nodes, shards, chain, schedulers)).run { ray async throws in

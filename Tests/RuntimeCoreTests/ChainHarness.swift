@@ -190,7 +190,7 @@ final class ChainHarness {
         pull(object, to: client)
       }
     case .locationLost(let object, let node): objects[object.key]!.told.remove(node.index)
-    case .objectUnknown: break
+    case .locationsListed: break
     case .objectFreed(let object):
       if client == Self.scheduler {
         objects[object.key]!.isToldFreed = true

@@ -96,9 +96,12 @@ struct GlobalSchedulerTests {
     #expect(lone.sent.count == 2 && lone.sent.allSatisfy { $0.to == .replica(1) })
     lone.tell(.taskEscalated(lone.task([input])))
     #expect(lone.sent.isEmpty)
+    // All holders are told before the task is placed: the first is not taken for the only one.
     lone.tell(.objectLocated(input, NodeID(2), ByteCount(50_000_000), .value))
+    #expect(lone.placements.isEmpty)
+    lone.tell(.locationsListed(input))
     #expect(lone.placements == [2])
-    lone.tell(.objectUnknown(other))
+    lone.tell(.locationsListed(other))
     #expect(lone.placements == [2])
     // Known now: no further question.
     lone.tell(.taskEscalated(lone.task([input, other])))

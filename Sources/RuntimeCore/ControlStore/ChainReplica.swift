@@ -154,7 +154,8 @@ public struct ChainReplica: ~Copyable {
     if tables.completeTask(task, node, returns: spec.returns) {
       for index in 0..<Int32(spec.returns) {
         let object = ObjectHandle(producer: task, index: index)
-        addLocation(object, node, spec.outputSize, status, into: &effects)
+        let size = status.isError ? .zero : spec.outputSize
+        addLocation(object, node, size, status, into: &effects)
       }
     }
     if isTail { effects.append(.send(.writesCommitted(task), to: client)) }
@@ -199,12 +200,10 @@ public struct ChainReplica: ~Copyable {
       }
     case .everyLocation:
       tables.subscribe(client, to: entry, persistent: true)
-      var known = false
       tables.forEachLocation(of: entry) { node in
-        known = true
         effects.append(.send(.objectLocated(object, node, size, status), to: client))
       }
-      if !known { effects.append(.send(.objectUnknown(object), to: client)) }
+      effects.append(.send(.locationsListed(object), to: client))
     }
   }
 

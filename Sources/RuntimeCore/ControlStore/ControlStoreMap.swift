@@ -5,7 +5,7 @@ import Primitives
 public struct ControlStoreMap: Sendable, BitwiseCopyable {
   public var shards: UInt32
   public var chainLength: UInt32
-  /// Rises with each reconfiguration of a chain; messages of older epochs are refused.
+  /// Rises with each reconfiguration of a chain. Carried in updates; nothing reconfigures yet.
   public var epoch: UInt32
 
   @inlinable public init(shards: Int, chainLength: Int) {

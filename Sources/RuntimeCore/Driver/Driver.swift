@@ -235,6 +235,8 @@ public struct Driver: ~Copyable {
   ) {
     switch message {
     case .objectReady(let object, let status):
+      // An answer to an earlier program at this address, which ran on another node, is not for us.
+      guard source == raylet else { return }
       ready(object, status, into: &effects)
     case .timerFired(let token), .pollAnswered(let token):
       if token.purpose == Self.freeTimer {

@@ -93,8 +93,7 @@ public struct GlobalScheduler: ~Copyable {
     case .objectLocated(let object, let node, let size, _):
       guard let slot = directory.find(object) else { return }
       directory.setHolder(slot, node, size: size)
-      answered(slot, at: now, into: &effects)
-    case .objectUnknown(let object):
+    case .locationsListed(let object):
       guard let slot = directory.find(object) else { return }
       answered(slot, at: now, into: &effects)
     case .locationLost(let object, let node):

@@ -29,7 +29,7 @@ public enum LookupMode: UInt8, Sendable, BitwiseCopyable {
   /// One location, now or when the first appears: to pull a copy.
   case anyLocation
   /// All locations, now and as they change, until the object is freed: to place tasks near it.
-  /// Answers "unknown" at once when there is none yet.
+  /// `locationsListed` ends the list of those known now, even when there are none.
   case everyLocation
 }
 
@@ -71,7 +71,7 @@ public enum Message: Sendable, BitwiseCopyable {
   /// The world to the sender: a chunk of this push has left, another may follow.
   case chunkSent(PushID)
 
-  // MARK: Writes to the GCS (idempotent; to the head of the key's chain)
+  // MARK: Writes to the GCS (to the head of the key's chain; all but `objectsFreed` idempotent)
   case taskLogged(TaskHandle, NodeID)
   /// The task is done: its entry and the locations of its return values, all in the same shard.
   case taskCompleted(TaskHandle, NodeID, ObjectStatus)
@@ -92,7 +92,8 @@ public enum Message: Sendable, BitwiseCopyable {
   case writesCommitted(TaskHandle)
   case objectLocated(ObjectHandle, NodeID, ByteCount, ObjectStatus)
   case locationLost(ObjectHandle, NodeID)
-  case objectUnknown(ObjectHandle)
+  /// Every location known at the look-up, perhaps none, has been told.
+  case locationsListed(ObjectHandle)
   case objectFreed(ObjectHandle)
   case actorLocated(TaskHandle, NodeID)
   case functionPublished(FunctionID)

@@ -9,7 +9,7 @@ public enum MessageKind: UInt8, Sendable, CaseIterable, BitwiseCopyable {
   case taskLogged, taskCompleted, locationAdded, locationRemoved, actorCreated
   case functionRegistered, nodeRegistered, objectsFreed
   case objectLookedUp, actorLookedUp, functionsFollowed
-  case writesCommitted, objectLocated, locationLost, objectUnknown, objectFreed, actorLocated
+  case writesCommitted, objectLocated, locationLost, locationsListed, objectFreed, actorLocated
   case functionPublished, updatePropagated, updatesAcknowledged, timerFired
   case polled, pollAnswered
 
@@ -57,7 +57,7 @@ extension Message {
     case .writesCommitted: .writesCommitted
     case .objectLocated: .objectLocated
     case .locationLost: .locationLost
-    case .objectUnknown: .objectUnknown
+    case .locationsListed: .locationsListed
     case .objectFreed: .objectFreed
     case .actorLocated: .actorLocated
     case .functionPublished: .functionPublished
@@ -73,7 +73,7 @@ extension Message {
 extension Message {
   /// Bytes on the wire: a frame header of 16, then the encoded fields. Identifiers travel whole
   /// (a task 16, an object 20), and a specification with its arguments where the message carries one.
-  public func wireSize(_ specs: TaskSpecTable) -> Int {
+  public func wireSize(_ specs: TaskSpecTable, _ payloads: MessagePayloads) -> Int {
     let header = 16
     switch self {
     case .taskSubmitted(let task, _), .taskEscalated(let task), .taskPlaced(let task),
@@ -81,8 +81,10 @@ extension Message {
       let spec = specs[task]
       return header + 64 + 20 * spec.argumentCount + Int(spec.valueBytes)
     case .heartbeat: return header + 64
-    case .referencesFreed, .objectsFreed: return header + 20 * Batch.capacity
-    case .updatePropagated: return header + 96
+    case .referencesFreed(let batch), .objectsFreed(let batch):
+      return header + 20 * payloads.batch(batch).pointee.count
+    case .updatePropagated(let update, _):
+      return header + payloads.update(update).update.wireSize(specs, payloads)
     case .chunkArrived: return header + 36
     case .timerFired, .functionsFollowed, .workerBlocked, .workerUnblocked, .workerStarted:
       return header + 8

@@ -21,6 +21,8 @@ struct ActorTable: ~Copyable {
     var nextSequence: UInt32
     /// Waiting methods by rising call number.
     var head: UInt32
+    /// The last of them, while there is one.
+    var tail: UInt32
   }
 
   static let end = UInt32.max
@@ -57,9 +59,16 @@ struct ActorTable: ~Copyable {
     let task = tasks.pointer(slot)
     let spec = specs[task.pointee.handle]
     let queue = callers.pointer(
-      key(spec), inserting: CallerQueue(nextSequence: 0, head: Self.end))
+      key(spec), inserting: CallerQueue(nextSequence: 0, head: Self.end, tail: Self.end))
     var previous = Self.end
     var link = queue.pointee.head
+    // Calls mostly arrive in order: then the place is behind the last, however many wait.
+    if link != Self.end,
+      specs[tasks.pointer(queue.pointee.tail).pointee.handle].sequence < spec.sequence
+    {
+      previous = queue.pointee.tail
+      link = Self.end
+    }
     while link != Self.end,
       specs[tasks.pointer(link).pointee.handle].sequence < spec.sequence
     {
@@ -67,6 +76,7 @@ struct ActorTable: ~Copyable {
       link = tasks.pointer(link).pointee.next
     }
     task.pointee.next = link
+    if link == Self.end { queue.pointee.tail = slot }
     if previous == Self.end {
       queue.pointee.head = slot
     } else {

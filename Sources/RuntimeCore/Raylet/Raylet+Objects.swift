@@ -216,7 +216,8 @@ extension Raylet {
     at now: Instant, into effects: inout EffectBuffer<Effect>
   ) {
     guard store.find(object) == nil else { return }
-    let kept = status == .storeFull ? .zero : size
+    // An error takes no room, however large the value would have been.
+    let kept = status.isError ? .zero : size
     makeRoom(for: kept, into: &effects)
     _ = store.seal(object, kept, status, isPrimary: isPrimary)
     specs.retain(object.producer)

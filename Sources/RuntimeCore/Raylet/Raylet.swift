@@ -21,8 +21,9 @@ public struct NodeDescription: Sendable, Equatable {
 ///         ▼                   │ placed           └ an input carries an error ──► finished
 ///     global scheduler ───────┘
 ///
-/// Invariants (`checkInvariants`): what is available and what is held sum to what the node has; no
-/// task runs before all its inputs are in the local store and pinned; a task is in one queue only.
+/// Invariants: what is available and what is held sum to what the node has; no task runs before all
+/// its inputs are in the local store and pinned; a task is in one queue only. `checkInvariants` checks
+/// the bounds that follow for resources and counts, and the store's bookkeeping.
 ///
 /// It holds no lock, reads no clock and talks to nobody: see ARCHITECTURE.md, "The seam". It does
 /// not yet recover from the loss of a node or a worker; attempts and epochs are carried for that.
@@ -178,7 +179,7 @@ public struct Raylet: ~Copyable {
       actorLocated(creation, home, into: &effects)
     case .timerFired(let token):
       timerFired(token, at: now, into: &effects)
-    case .functionPublished, .locationLost, .objectUnknown:
+    case .functionPublished, .locationLost, .locationsListed:
       break
     default:
       preconditionFailure("raylet \(node.index) does not understand \(message.kind) from \(source)")

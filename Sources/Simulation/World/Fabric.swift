@@ -31,7 +31,6 @@ struct Fabric: ~Copyable {
   enum WorldTimer {
     static let network: UInt32 = 0
     static let beginTransfer: UInt32 = 1
-    static let wakeDriver: UInt32 = 2
   }
 
   struct PendingTransfer: BitwiseCopyable {
@@ -326,7 +325,9 @@ struct Fabric: ~Copyable {
     if here == there {
       arrival = now.nanoseconds + localLatency
     } else {
-      arrival = leave(source, bytes: message.wireSize(specs), at: now) + latencyBetween(here, there)
+      arrival =
+        leave(source, bytes: message.wireSize(specs, payloads), at: now)
+        + latencyBetween(here, there)
     }
     push(message, to: target, from: source, at: Instant(nanoseconds: arrival))
   }
