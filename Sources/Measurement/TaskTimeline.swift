@@ -136,9 +136,6 @@ public struct TaskTimeline: Sendable {
     tasks.reduce(.zero) { $0 + $1.finished.since($1.started) }
   }
 
-  /// Everything that was transferred.
-  public var totalTransferred: ByteCount { transfers.reduce(.zero) { $0 + $1.size } }
-
   /// The latencies of each phase over all tasks; see `PhaseLatencies`.
   public func phaseLatencies() -> PhaseLatencies {
     var result = PhaseLatencies()

@@ -104,6 +104,17 @@ import Workload
     #expect(walk == expected, Comment(rawValue: walk.joined(separator: "\n")))
   }
 
+  @Test("the trace knows the size of what was put and of what a task made")
+  func transferSizes() throws {
+    let path = Self.workloads.appendingPathComponent("paper/fig7-end-to-end.yaml").path
+    let cell = try PreparedCell(try WorkloadFile.load(path).cells()[0])
+    var options = RunOptions()
+    options.traceLimit = 100
+    let trace = try #require(cell.run(seed: 1, options).trace)
+    // a, put by the driver, to node 1; then c, the sum, to node 0.
+    #expect(trace.timeline.transfers.map(\.size) == [ByteCount(1_000), ByteCount(8)])
+  }
+
   @Test("a task that stays on its node reaches its result in four messages")
   func localTask() {
     let node = SimulatedNode(

@@ -99,7 +99,7 @@ struct ProgramStoreTests {
     let arrivals = Log<UInt32>()
     let simulated = SimulatedCluster(try cluster.configuration(), isChecked: true)
     simulated.onTransition = { transition, _ in
-      if case .transferFinished(let object, _, let to) = transition, object.index < 0 {
+      if case .transferFinished(let object, _, let to, _) = transition, object.index < 0 {
         arrivals.add(to.index)
       }
     }

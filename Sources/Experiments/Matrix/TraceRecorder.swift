@@ -45,6 +45,8 @@ final class TraceRecorder {
     case .submitted(let task):
       guard timeline.tasks.count + open.count < limit else {
         isCut = true
+        // The handle may have been that of a task which ended without running.
+        open[task.index] = nil
         return
       }
       var partial = Partial()
@@ -85,11 +87,10 @@ final class TraceRecorder {
         dependencies: partial.dependencies, control: partial.awaited)
     case .transferStarted(let object, let to):
       if transfers.count < limit { transfers[TransferKey(object: object, to: to)] = now }
-    case .transferFinished(let object, let from, let to):
+    case .transferFinished(let object, let from, let to, let size):
       guard let start = transfers.removeValue(forKey: TransferKey(object: object, to: to)),
         timeline.transfers.count < limit
       else { return }
-      let size = cluster.specs[object.producer].outputSize
       timeline.append(
         TransferRecord(
           object: cluster.specs[object.producer].id.high, from: from, to: to, start: start,

@@ -66,6 +66,6 @@ public enum Transition: Sendable, BitwiseCopyable {
   case argumentsRead(TaskHandle, NodeID)
   case sealed(ObjectHandle, NodeID, ByteCount)
   case transferStarted(ObjectHandle, to: NodeID)
-  case transferFinished(ObjectHandle, from: NodeID, to: NodeID)
+  case transferFinished(ObjectHandle, from: NodeID, to: NodeID, ByteCount)
   case evicted(ObjectHandle, NodeID, toDisk: Bool)
 }

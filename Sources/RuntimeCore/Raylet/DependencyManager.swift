@@ -18,8 +18,6 @@ struct DependencyManager: ~Copyable {
   struct Interest: BitwiseCopyable {
     var head: UInt32
     var tail: UInt32
-    /// Waiters that need a local copy.
-    var localCount: UInt32
     var isPulling: Bool
   }
 
@@ -41,14 +39,13 @@ struct DependencyManager: ~Copyable {
     let before = interests.count
     let interest = interests.pointer(
       object.key,
-      inserting: Interest(head: Self.end, tail: Self.end, localCount: 0, isPulling: false))
+      inserting: Interest(head: Self.end, tail: Self.end, isPulling: false))
     if interest.pointee.head == Self.end {
       interest.pointee.head = link
     } else {
       links.pointer(interest.pointee.tail).pointee.next = link
     }
     interest.pointee.tail = link
-    if case .client(_, .existence) = waiter {} else { interest.pointee.localCount += 1 }
     return interests.count > before
   }
 
@@ -71,8 +68,7 @@ struct DependencyManager: ~Copyable {
   mutating func takeExistenceWaiters(_ object: ObjectHandle) -> UInt32 {
     guard let interest = interest(object) else { return Self.end }
     var kept = Interest(
-      head: Self.end, tail: Self.end, localCount: interest.pointee.localCount,
-      isPulling: interest.pointee.isPulling)
+      head: Self.end, tail: Self.end, isPulling: interest.pointee.isPulling)
     var taken = Self.end
     var takenTail = Self.end
     var link = interest.pointee.head

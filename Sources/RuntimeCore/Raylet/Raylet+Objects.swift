@@ -114,7 +114,7 @@ extension Raylet {
       }
     }
     pulls.finish(object)
-    if records { effects.append(.record(.transferFinished(object, from: holder, to: node))) }
+    if records { effects.append(.record(.transferFinished(object, from: holder, to: node, size))) }
     if dependencies.interest(object) != nil {
       seal(object, size, status, isPrimary: false, at: now, into: &effects)
       effects.append(

@@ -151,8 +151,9 @@ extension Raylet {
     }
   }
 
-  /// Starts as many worker processes as could run ready tasks now: blocked workers have given their
-  /// CPUs back, or actors have taken workers out of the pool.
+  /// Starts as many worker processes as could run ready tasks now, and one where no CPU is free, for
+  /// tasks that demand none: blocked workers have given their CPUs back, or actors have taken workers
+  /// out of the pool.
   private mutating func startWorkers(into effects: inout EffectBuffer<Effect>) {
     let free = max(1, Int(available.cpuUnits / ResourceVector.unitsPerOne))
     let limit = cpuCount + max(1, cpuCount) * parameters.extraWorkersPerCPU

@@ -114,7 +114,6 @@ public struct Raylet: ~Copyable {
   /// Bytes in the local store's memory.
   public var storedBytes: ByteCount { store.used }
   public var storedObjects: Int { store.count }
-  public var fallbackBytes: ByteCount { store.fallback }
   /// Tasks queued or running here.
   public var taskCount: Int { tasks.count }
   public var availableResources: ResourceVector { available }

@@ -65,8 +65,8 @@ struct ReadyQueues: ~Copyable {
     count += 1
   }
 
-  /// Removes and returns the first task, by arrival (latest first with `youngest`), whose demand is
-  /// available. GPUs are tried as instances: the sum may fit while no single one has the fraction.
+  /// Removes and returns the task that leaves next and whose demand is available: within a shape by
+  /// readiness, among the shapes' first ones by arrival (latest first with `youngest`). GPUs are tried as instances: the sum may fit while no single one has the fraction.
   mutating func take(
     youngest: Bool, _ tasks: borrowing SlotTable<LocalTask>, _ specs: TaskSpecTable,
     available: ResourceVector, gpus: GPUInstances

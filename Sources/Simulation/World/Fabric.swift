@@ -157,9 +157,7 @@ struct Fabric: ~Copyable {
     let nic = topology.nics.map(\.up.bytesPerSecond).min() ?? .infinity
     nanosecondsPerByte = nic == .infinity ? 0 : 1e9 / nic
     latency = topology.latencyAcrossRacks.nanoseconds
-    hasUniformLatency =
-      topology.latencyWithinRack == topology.latencyAcrossRacks
-      || Set(topology.rackOfNode).count == 1 && topology.latencyWithinRack.nanoseconds == latency
+    hasUniformLatency = topology.latencyWithinRack == topology.latencyAcrossRacks
     localLatency = configuration.localLatency.nanoseconds
   }
 

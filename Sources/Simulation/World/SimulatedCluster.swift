@@ -200,7 +200,6 @@ public final class SimulatedCluster {
   /// The time of the last event.
   public var clock: Instant { fabric.pointee.clock }
   public var eventCount: UInt64 { fabric.pointee.eventCount }
-  public var pendingEvents: Int { fabric.pointee.queue.count }
 
   /// A hash over time, source, target and kind of every event: equal runs have equal fingerprints.
   public var fingerprint: UInt64 { mix64(fabric.pointee.fingerprint) }
