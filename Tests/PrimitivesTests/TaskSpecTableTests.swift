@@ -30,9 +30,9 @@ struct TaskSpecTableTests {
     defer { table.deallocate() }
     var last = table.insert(spec(0))
     for i in 1..<1_000_000 {
-      var argument = ObjectHandle(producer: last, index: 0)
-      let next = table.insert(
-        spec(i), arguments: UnsafeBufferPointer(start: &argument, count: 1))
+      let next = withUnsafePointer(to: ObjectHandle(producer: last, index: 0)) {
+        table.insert(spec(i), arguments: UnsafeBufferPointer(start: $0, count: 1))
+      }
       table.release(last)
       last = next
     }
