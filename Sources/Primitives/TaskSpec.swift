@@ -40,7 +40,9 @@ public struct TaskSpec: Sendable, BitwiseCopyable {
   public var kind: TaskKind
   public var body: TaskBody
   /// Execution attempt, from 0: carried for recovery, nothing retries yet.
-  public var attempt: UInt16
+  public var attempt: UInt8
+  /// What else the table keeps for this task.
+  @usableFromInline var extras: UInt8 = 0
   /// Who submitted it: the machine address of its driver, as raw bits.
   public var submitter: UInt32
   @usableFromInline var references: UInt32
@@ -50,7 +52,7 @@ public struct TaskSpec: Sendable, BitwiseCopyable {
   public var valueBytes: UInt32
   public var function: FunctionID
   @usableFromInline var argumentOffset: UInt32
-  /// For methods: the task that created the actor.
+  /// For methods: the task that created the actor. The method holds a reference to it.
   public var actor: TaskHandle
   /// For methods: the caller's call number on that actor, from 0.
   public var sequence: UInt32
@@ -80,6 +82,13 @@ public struct TaskSpec: Sendable, BitwiseCopyable {
     argumentLength = 0
     references = 1
   }
+
+  @usableFromInline static var hasValueArguments: UInt8 { 1 }
+  @usableFromInline static var hasOutputSizes: UInt8 { 2 }
+  @usableFromInline static var stub: UInt8 { 4 }
+
+  /// Only the identity is known so far: a message named the task before its specification came.
+  public var isStub: Bool { extras & Self.stub != 0 }
 
   /// How many arguments are passed by future.
   @inlinable public var argumentCount: Int { Int(argumentLength) }

@@ -4,6 +4,10 @@
 /// raylet that queues or runs the task, a store that keeps one of its objects, and every task that
 /// takes one of its objects as an argument. At zero the slot is reused.
 ///
+/// Where several processes run one cluster, each has a table of its own, and identities lead from one
+/// to the other: with `interning` the table finds the handle of an identity (`find`, `intern`). A task
+/// that is known by name only is a stub until `define` completes it.
+///
 /// The value is a view on storage that `allocate()` makes and `deallocate()` frees, so that machines
 /// can keep it without reference counting.
 @frozen
@@ -18,8 +22,16 @@ public struct TaskSpecTable: @unchecked Sendable {
     @usableFromInline var freeRuns: UnsafeMutablePointer<UInt32>
     @usableFromInline var demands: UnsafeMutablePointer<ResourceVector>
     @usableFromInline var pendingFree = RingQueue<TaskHandle>()
+    /// By the lower half of the identity; filled only with interning.
+    @usableFromInline var index = WordMap<TaskHandle>()
+    @usableFromInline let isInterning: Bool
+    /// Arguments by value, by handle.
+    @usableFromInline var values = WordMap<UnsafeMutableRawBufferPointer>()
+    /// Sizes of return values where they differ, by object.
+    @usableFromInline var sizes = WordMap<ByteCount>()
 
-    @usableFromInline init() {
+    @usableFromInline init(isInterning: Bool) {
+      self.isInterning = isInterning
       argumentCapacity = 1024
       arguments = .allocate(capacity: argumentCapacity)
       argumentCount = 0
@@ -33,19 +45,28 @@ public struct TaskSpecTable: @unchecked Sendable {
       freeRuns.deallocate()
       demands.deallocate()
     }
+
+    /// Frees what the live tasks keep outside of the table's own arrays.
+    @usableFromInline mutating func freeValues() {
+      for slot in 0..<UInt32(specs.slotCount) {
+        if let value = values.remove(UInt64(slot)) { value.deallocate() }
+      }
+    }
   }
 
   @usableFromInline let storage: UnsafeMutablePointer<Storage>
 
   @usableFromInline init(storage: UnsafeMutablePointer<Storage>) { self.storage = storage }
 
-  public static func allocate() -> TaskSpecTable {
+  /// - Parameter interning: keep an index from identities to handles.
+  public static func allocate(interning: Bool = false) -> TaskSpecTable {
     let storage = UnsafeMutablePointer<Storage>.allocate(capacity: 1)
-    storage.initialize(to: Storage())
+    storage.initialize(to: Storage(isInterning: interning))
     return TaskSpecTable(storage: storage)
   }
 
   public func deallocate() {
+    storage.pointee.freeValues()
     storage.deinitialize(count: 1)
     storage.deallocate()
   }
@@ -57,6 +78,7 @@ public struct TaskSpecTable: @unchecked Sendable {
   public var memoryBytes: Int {
     storage.pointee.specs.memoryBytes
       + storage.pointee.argumentCapacity * MemoryLayout<ObjectHandle>.stride
+      + (storage.pointee.isInterning ? storage.pointee.index.memoryBytes : 0)
   }
 
   /// The number of the demand `vector`, interned. Linear in the number of different demands.
@@ -96,16 +118,24 @@ public struct TaskSpecTable: @unchecked Sendable {
   ) -> TaskHandle {
     var spec = spec
     spec.references = 1
+    setArguments(arguments, of: &spec)
+    let handle = TaskHandle(storage.pointee.specs.insert(spec))
+    if storage.pointee.isInterning { addToIndex(handle, spec.id) }
+    return handle
+  }
+
+  @inlinable func setArguments(
+    _ arguments: UnsafeBufferPointer<ObjectHandle>, of spec: inout TaskSpec
+  ) {
     spec.argumentLength = UInt32(arguments.count)
-    if !arguments.isEmpty {
-      spec.argumentOffset = takeRun(arguments.count)
-      let run = storage.pointee.arguments + Int(spec.argumentOffset)
-      for i in 0..<arguments.count {
-        run[i] = arguments[i]
-        retain(arguments[i].producer)
-      }
+    if spec.actor != .none { retain(spec.actor) }
+    if arguments.isEmpty { return }
+    spec.argumentOffset = takeRun(arguments.count)
+    let run = storage.pointee.arguments + Int(spec.argumentOffset)
+    for i in 0..<arguments.count {
+      run[i] = arguments[i]
+      retain(arguments[i].producer)
     }
-    return TaskHandle(storage.pointee.specs.insert(spec))
   }
 
   @inlinable public func insert(_ spec: TaskSpec) -> TaskHandle {
@@ -133,25 +163,37 @@ public struct TaskSpecTable: @unchecked Sendable {
 
   /// Frees without recursion: a long chain of tasks may fall at once.
   @usableFromInline func free(_ handle: TaskHandle) {
-    if pointer(handle).pointee.argumentLength == 0 {
-      storage.pointee.specs.remove(handle.index)
+    let spec = pointer(handle)
+    if spec.pointee.argumentLength == 0 && spec.pointee.actor == .none {
+      remove(handle, spec.pointee)
       return
     }
     storage.pointee.pendingFree.append(handle)
     while let next = storage.pointee.pendingFree.popFirst() {
       let spec = pointer(next).pointee
       for i in 0..<Int(spec.argumentLength) {
-        let producer = storage.pointee.arguments[Int(spec.argumentOffset) + i].producer
-        let references = pointer(producer).pointee.references
-        precondition(references > 0, "task \(producer.index) released once too often")
-        pointer(producer).pointee.references = references - 1
-        if references == 1 { storage.pointee.pendingFree.append(producer) }
+        drop(storage.pointee.arguments[Int(spec.argumentOffset) + i].producer)
       }
+      if spec.actor != .none { drop(spec.actor) }
       if spec.argumentLength > 0 {
         giveRun(spec.argumentOffset, count: Int(spec.argumentLength))
       }
-      storage.pointee.specs.remove(next.index)
+      remove(next, spec)
     }
+  }
+
+  /// Takes a freed task's reference to another away.
+  private func drop(_ handle: TaskHandle) {
+    let references = pointer(handle).pointee.references
+    precondition(references > 0, "task \(handle.index) released once too often")
+    pointer(handle).pointee.references = references - 1
+    if references == 1 { storage.pointee.pendingFree.append(handle) }
+  }
+
+  private func remove(_ handle: TaskHandle, _ spec: TaskSpec) {
+    if spec.extras != 0 { removeExtras(handle, spec) }
+    if storage.pointee.isInterning { storage.pointee.index.remove(Self.key(spec.id)) }
+    storage.pointee.specs.remove(handle.index)
   }
 
   @usableFromInline func takeRun(_ count: Int) -> UInt32 {

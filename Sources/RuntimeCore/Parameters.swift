@@ -33,6 +33,14 @@ public struct Parameters: Sendable, Equatable {
   /// further task, so that a GCS that cannot keep up slows the cluster down and lineage that is not
   /// durable stays bounded. Ray 2018 bounded uncommitted lineage at 100 tasks.
   public var uncommittedLimit = 100
+  /// A worker that is busy may be sent further tasks of the same demand that cannot block, as many as
+  /// take this long by the node's average: an executor process then goes on without waiting for its
+  /// raylet. Zero sends one task at a time, as the paper has it; Ray's `max_tasks_in_flight_per_worker`.
+  public var pipelineTime = TimeSpan.zero
+  /// … and never more than this many.
+  public var pipelineLimit = 256
+  /// Methods of one actor that may be under way to its worker, which runs them in order.
+  public var actorPipelineLimit = 1
   /// Freed objects are reported in batches, by a driver to its raylet and by a raylet to each shard of
   /// the GCS: when one is full, or this long after its first object. Ray: 1 s.
   public var freeDelay = TimeSpan.milliseconds(100)

@@ -68,11 +68,13 @@ struct ActorTableTests {
     defer { specs.deallocate() }
     var tasks = SlotTable<LocalTask>()
     var table = ActorTable()
-    let actor = table.add(TaskHandle(7))
+    let creation = specs.insert(
+      TaskSpec(id: .root(driver: 0, seed: 1), function: FunctionID(0), shape: 0))
+    let actor = table.add(creation)
     let method = specs.insert(
       TaskSpec(
         id: TaskID(high: 0, low: 0), function: FunctionID(0), shape: 0, kind: .actorMethod,
-        actor: TaskHandle(7)))
+        actor: creation))
     let slot = tasks.insert(
       LocalTask(
         handle: method, worker: 0, next: 0, arrival: 0, missing: 0, shape: 0, state: .ready,
@@ -81,9 +83,9 @@ struct ActorTableTests {
     table.advance(slot, actor: actor, specs, tasks)
     #expect(table.takeNext(actor, tasks) == nil)
     table.pointer(actor).pointee.isAlive = true
-    table.pointer(actor).pointee.isBusy = true
+    table.pointer(actor).pointee.running = 1
     #expect(table.takeNext(actor, tasks) == nil)
-    table.pointer(actor).pointee.isBusy = false
+    table.pointer(actor).pointee.running = 0
     #expect(table.takeNext(actor, tasks) == slot)
     #expect(table.takeNext(actor, tasks) == nil)
   }

@@ -43,6 +43,8 @@ final class HandWiredCluster {
     parameters.chainLength = 1 + Int(random.below(3))
     parameters.chunkSize = ByteCount(10)
     parameters.chunksInFlight = 1 + Int(random.below(3))
+    parameters.pipelineTime = pick([.zero, .seconds(1)])
+    parameters.pipelineLimit = 1 + Int(random.below(4))
     self.parameters = parameters
     nodes = 1 + Int(random.below(4))
     map = ControlStoreMap(shards: parameters.gcsShards, chainLength: parameters.chainLength)
@@ -127,7 +129,10 @@ final class HandWiredCluster {
       case .execute(let task, let worker):
         executed.append(task)
         let status: ObjectStatus = specs[task].function.index == 13 ? .taskFailed : .value
-        loose.append(.message(.taskFinished(task, worker, status), from: source, to: source))
+        // A worker ends its tasks in the order in which they came.
+        link(
+          .message(.taskFinished(task, worker, status), from: source, to: source), source,
+          .driver(1 << 20 + Int(worker.index)))
       case .startWorker(let worker):
         loose.append(.message(.workerStarted(worker), from: source, to: source))
       case .transfer(let transfer):
@@ -142,7 +147,9 @@ final class HandWiredCluster {
         }
       case .resultArrived(let object, _): ready.insert(object.key)
       case .requestEnded(let request, let outcome): ended[request.number] = outcome
-      case .record: break
+      case .restore(_, let slot, _):
+        loose.append(.message(.objectRestored(slot), from: source, to: source))
+      case .record, .drop, .spill: break
       }
     }
     effects.removeAll()

@@ -21,7 +21,7 @@ public struct ChainReplica: ~Copyable {
   let map: ControlStoreMap
   let specs: TaskSpecTable
   let payloads: MessagePayloads
-  var tables = ControlStoreTables()
+  var tables: ControlStoreTables
   var applied = SequenceNumber(0)
   var acknowledged = SequenceNumber(0)
   var sent = RingQueue<UpdateHandle>()
@@ -35,6 +35,7 @@ public struct ChainReplica: ~Copyable {
     self.map = map
     self.specs = specs
     self.payloads = payloads
+    tables = ControlStoreTables(specs: specs)
   }
 
   public var isHead: Bool { position == 0 }
@@ -60,30 +61,22 @@ public struct ChainReplica: ~Copyable {
       precondition(isHead, "a write reached member \(position) of shard \(shard), not its head")
       applied.value += 1
       apply(message, client: source, into: &effects)
-      if !isTail {
-        let record = UpdateRecord(
-          update: message, client: source, sequence: applied, epoch: map.epoch)
-        let handle = payloads.insert(record)
-        sent.append(handle)
-        effects.append(.send(.updatePropagated(handle, applied), to: successor))
-      }
+      passOn(
+        UpdateRecord(update: message, client: source, sequence: applied, epoch: map.epoch),
+        into: &effects)
     case .updatePropagated(let handle, let sequence):
       precondition(
         sequence.value == applied.value + 1,
         "shard \(shard) member \(position): update \(sequence.value) after \(applied.value)")
       applied = sequence
-      let record = payloads.update(handle)
+      let record = payloads.take(handle)
       apply(record.update, client: record.client, into: &effects)
-      if isTail {
-        effects.append(.send(.updatesAcknowledged(sequence), to: predecessor))
-      } else {
-        sent.append(handle)
-        effects.append(.send(.updatePropagated(handle, sequence), to: successor))
-      }
+      passOn(record, into: &effects)
+      if isTail { effects.append(.send(.updatesAcknowledged(sequence), to: predecessor)) }
     case .updatesAcknowledged(let sequence):
       while acknowledged < sequence, let handle = sent.popFirst() {
         acknowledged.value += 1
-        if isHead { payloads.remove(handle) }
+        consume(payloads.take(handle).update)
       }
       if !isHead { effects.append(.send(message, to: predecessor)) }
     case .objectLookedUp(let object, let mode):
@@ -100,6 +93,27 @@ public struct ChainReplica: ~Copyable {
     default:
       preconditionFailure("a GCS replica does not understand \(message.kind)")
     }
+  }
+
+  /// Keeps an applied update until it is acknowledged and passes a copy on; at the tail it ends.
+  private mutating func passOn(
+    _ record: UpdateRecord, into effects: inout EffectBuffer<Effect>
+  ) {
+    if isTail {
+      consume(record.update)
+      return
+    }
+    var copy = record
+    if case .objectsFreed(let batch) = record.update {
+      copy.update = .objectsFreed(payloads.insert(payloads.batch(batch).pointee))
+    }
+    sent.append(payloads.insert(record))
+    effects.append(
+      .send(.updatePropagated(payloads.insert(copy), record.sequence), to: successor))
+  }
+
+  private func consume(_ update: Message) {
+    if case .objectsFreed(let batch) = update { payloads.remove(batch) }
   }
 
   private mutating func apply(
@@ -154,7 +168,7 @@ public struct ChainReplica: ~Copyable {
     if tables.completeTask(task, node, returns: spec.returns) {
       for index in 0..<Int32(spec.returns) {
         let object = ObjectHandle(producer: task, index: index)
-        let size = status.isError ? .zero : spec.outputSize
+        let size = status.isError ? .zero : specs.outputSize(object)
         addLocation(object, node, size, status, into: &effects)
       }
     }
@@ -238,7 +252,6 @@ public struct ChainReplica: ~Copyable {
       tables.forget(object)
       if isTail { specs.release(object.producer) }
     }
-    if isTail { payloads.remove(handle) }
   }
 
   /// The notice to a raylet holds the object's handle valid until it arrives: the handle must not

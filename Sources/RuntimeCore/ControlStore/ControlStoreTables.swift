@@ -41,8 +41,9 @@ struct ControlStoreTables: ~Copyable {
 
   static let end = UInt32.max
 
-  /// By object; a task under its return value 0.
+  /// By object; a task under its return value 0. A record holds a reference to its task.
   private var records = WordMap<Record>()
+  private let specs: TaskSpecTable
   private(set) var taskCount = 0
   private(set) var objectCount = 0
   private var actors = WordMap<ObjectEntry>()
@@ -50,6 +51,8 @@ struct ControlStoreTables: ~Copyable {
   var functions: [FunctionID] = []
   var functionFollowers: [Address] = []
   var nodes: [NodeID] = []
+
+  init(specs: TaskSpecTable) { self.specs = specs }
 
   var memoryBytes: Int { records.memoryBytes + actors.memoryBytes + links.memoryBytes }
 
@@ -59,11 +62,26 @@ struct ControlStoreTables: ~Copyable {
     ObjectHandle(producer: task, index: 0).key
   }
 
+  /// The record under `key`, which belongs to `producer`; made when there is none.
+  private mutating func record(
+    _ key: UInt64, of producer: TaskHandle
+  ) -> UnsafeMutablePointer<Record> {
+    let before = records.count
+    let record = records.pointer(key, inserting: Self.empty)
+    if records.count > before { specs.retain(producer) }
+    return record
+  }
+
+  private mutating func removeRecord(_ key: UInt64) {
+    records.remove(key)
+    specs.release(ObjectHandle(key: key).producer)
+  }
+
   /// The record of a task, with the task marked as queued when it is new.
   private mutating func record(
     _ task: TaskHandle, _ node: NodeID
   ) -> UnsafeMutablePointer<Record> {
-    let record = records.pointer(Self.key(task), inserting: Self.empty)
+    let record = record(Self.key(task), of: task)
     if record.pointee.taskState == .absent {
       record.pointee.taskState = .queued
       record.pointee.taskNode = node
@@ -91,7 +109,7 @@ struct ControlStoreTables: ~Copyable {
   private mutating func removeTask(_ record: UnsafeMutablePointer<Record>, _ key: UInt64) {
     record.pointee.taskState = .absent
     taskCount -= 1
-    if !record.pointee.hasObject { records.remove(key) }
+    if !record.pointee.hasObject { removeRecord(key) }
   }
 
   // MARK: Objects
@@ -112,7 +130,7 @@ struct ControlStoreTables: ~Copyable {
 
   /// The entry of `object`, made empty when there is none.
   mutating func object(_ object: ObjectHandle) -> ObjectPointer {
-    let record = records.pointer(object.key, inserting: Self.empty)
+    let record = record(object.key, of: object.producer)
     if !record.pointee.hasObject {
       record.pointee.hasObject = true
       objectCount += 1
@@ -273,7 +291,7 @@ struct ControlStoreTables: ~Copyable {
       record.pointee.object = Self.absent
       record.pointee.hasObject = false
       objectCount -= 1
-      if record.pointee.taskState == .absent { records.remove(object.key) }
+      if record.pointee.taskState == .absent { removeRecord(object.key) }
     }
     guard object.index >= 0 else { return }
     let key = Self.key(object.producer)
@@ -296,9 +314,17 @@ struct ControlStoreTables: ~Copyable {
 
   // MARK: Actors and functions
 
+  /// The entry of an actor, which goes by its creation's handle for life.
+  private mutating func actor(_ creation: TaskHandle) -> ObjectPointer {
+    let before = actors.count
+    let entry = actors.pointer(UInt64(creation.index), inserting: Self.absent)
+    if actors.count > before { specs.retain(creation) }
+    return entry
+  }
+
   /// Where the actor lives; when not yet known, `client` will be told.
   mutating func actorNode(_ creation: TaskHandle, orSubscribe client: Address) -> NodeID? {
-    let entry = actors.pointer(UInt64(creation.index), inserting: Self.absent)
+    let entry = actor(creation)
     if entry.pointee.node != .none { return entry.pointee.node }
     entry.pointee.subscribers = links.insert(
       Link(value: client.raw, next: entry.pointee.subscribers, isPersistent: false))
@@ -307,7 +333,7 @@ struct ControlStoreTables: ~Copyable {
 
   mutating func setActor(_ creation: TaskHandle, _ node: NodeID, notifying body: (Address) -> Void)
   {
-    let entry = actors.pointer(UInt64(creation.index), inserting: Self.absent)
+    let entry = actor(creation)
     entry.pointee.node = node
     var link = entry.pointee.subscribers
     entry.pointee.subscribers = Self.end

@@ -110,6 +110,8 @@ public struct Driver: ~Copyable {
   ) {
     // One reference for the raylets on its way; the caller keeps one for each return value.
     for _ in 0..<specs[task].returns { specs.retain(task) }
+    // An actor goes by its creation's handle for life, even when the future of it is freed.
+    if specs[task].kind == .actorCreation { specs.retain(task) }
     if wanted {
       objects.set(ObjectHandle(producer: task, index: 0).key, Known(wantsLocal: true))
     }

@@ -11,6 +11,12 @@ public enum Effect: Sendable, BitwiseCopyable {
   case startTimer(TimerToken, after: TimeSpan)
   case execute(TaskHandle, on: WorkerID)
   case startWorker(WorkerID)
+  /// The local copy's bytes are not needed any more.
+  case drop(ObjectHandle)
+  /// Move the local copy's bytes to disk.
+  case spill(ObjectHandle)
+  /// Read an object's bytes back from disk; `objectRestored` with this slot when they are there.
+  case restore(ObjectHandle, slot: UInt32, ByteCount)
   /// Tell the application: an object it wanted without a request is there.
   case resultArrived(ObjectHandle, ObjectStatus)
   /// Tell the application: a `get` or `wait` ended.

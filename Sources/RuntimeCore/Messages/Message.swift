@@ -52,6 +52,13 @@ public enum Message: Sendable, BitwiseCopyable {
   case taskFinished(TaskHandle, WorkerID, ObjectStatus)
   /// The world to a raylet: a worker process is up.
   case workerStarted(WorkerID)
+  /// The world to a raylet: so many bytes are about to be written into the store.
+  case roomRequested(ByteCount)
+  /// The world to a raylet: a client reads the object in place, and has done so.
+  case objectPinned(ObjectHandle)
+  case objectUnpinned(ObjectHandle)
+  /// The world to a raylet: an object is back from disk, by its slot in the store.
+  case objectRestored(UInt32)
 
   // MARK: Raylet to driver or worker
   case objectReady(ObjectHandle, ObjectStatus)

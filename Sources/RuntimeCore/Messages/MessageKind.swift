@@ -12,6 +12,7 @@ public enum MessageKind: UInt8, Sendable, CaseIterable, BitwiseCopyable {
   case writesCommitted, objectLocated, locationLost, locationsListed, objectFreed, actorLocated
   case functionPublished, updatePropagated, updatesAcknowledged, timerFired
   case polled, pollAnswered
+  case roomRequested, objectPinned, objectUnpinned, objectRestored
 
   /// The name in profiles and listings: `task-submitted`.
   public var name: String {
@@ -66,6 +67,10 @@ extension Message {
     case .timerFired: .timerFired
     case .polled: .polled
     case .pollAnswered: .pollAnswered
+    case .roomRequested: .roomRequested
+    case .objectPinned: .objectPinned
+    case .objectUnpinned: .objectUnpinned
+    case .objectRestored: .objectRestored
     }
   }
 }

@@ -109,5 +109,9 @@ public struct MessagePayloads: @unchecked Sendable {
   public func update(_ handle: UpdateHandle) -> UpdateRecord {
     storage.pointee.updates[handle.slot]
   }
-  public func remove(_ handle: UpdateHandle) { storage.pointee.updates.remove(handle.slot) }
+  public func take(_ handle: UpdateHandle) -> UpdateRecord {
+    let update = storage.pointee.updates[handle.slot]
+    storage.pointee.updates.remove(handle.slot)
+    return update
+  }
 }

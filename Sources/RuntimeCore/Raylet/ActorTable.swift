@@ -11,8 +11,9 @@ struct ActorTable: ~Copyable {
     var worker: UInt32
     var runHead: UInt32
     var runTail: UInt32
+    /// Methods under way at its worker.
+    var running: UInt32
     var isAlive: Bool
-    var isBusy: Bool
     /// The constructor failed: every method carries its error.
     var isFailed: Bool
   }
@@ -40,8 +41,8 @@ struct ActorTable: ~Copyable {
   mutating func add(_ creation: TaskHandle) -> UInt32 {
     let slot = actors.insert(
       Actor(
-        creation: creation, worker: .max, runHead: Self.end, runTail: Self.end, isAlive: false,
-        isBusy: false, isFailed: false))
+        creation: creation, worker: .max, runHead: Self.end, runTail: Self.end, running: 0,
+        isAlive: false, isFailed: false))
     slots.set(UInt64(creation.index), slot)
     return slot
   }
@@ -110,10 +111,13 @@ struct ActorTable: ~Copyable {
     }
   }
 
-  /// The next method for an actor that is alive and idle.
-  mutating func takeNext(_ actor: UInt32, _ tasks: borrowing SlotTable<LocalTask>) -> UInt32? {
+  /// The next method for an actor that is alive and has fewer than `limit` under way.
+  mutating func takeNext(
+    _ actor: UInt32, _ tasks: borrowing SlotTable<LocalTask>, limit: Int = 1
+  ) -> UInt32? {
     let record = actors.pointer(actor)
-    guard record.pointee.isAlive, !record.pointee.isBusy, record.pointee.runHead != Self.end
+    guard record.pointee.isAlive, Int(record.pointee.running) < limit,
+      record.pointee.runHead != Self.end
     else { return nil }
     let slot = record.pointee.runHead
     record.pointee.runHead = tasks.pointer(slot).pointee.next

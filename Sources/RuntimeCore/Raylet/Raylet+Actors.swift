@@ -19,6 +19,8 @@ extension Raylet {
       }
       return
     }
+    // The actor goes by its creation's handle for life.
+    specs.retain(creation)
     actorNodes.set(key, .none)
     methodsAwaitingActor.append(task)
     effects.append(.send(.actorLookedUp(creation), to: map.tail(shard(creation))))
@@ -65,14 +67,14 @@ extension Raylet {
   mutating func runMethods(
     of actor: UInt32, at now: Instant, into effects: inout EffectBuffer<Effect>
   ) {
-    while let slot = actors.takeNext(actor, tasks) {
+    while let slot = actors.takeNext(actor, tasks, limit: parameters.actorPipelineLimit) {
       let record = actors.pointer(actor)
       let error = record.pointee.isFailed ? .taskFailed : tasks.pointer(slot).pointee.inputError
       if error.isError {
         complete(slot, error, at: now, into: &effects)
         continue
       }
-      record.pointee.isBusy = true
+      record.pointee.running += 1
       run(slot, on: WorkerID(Int(record.pointee.worker)), at: now, into: &effects)
     }
   }

@@ -189,7 +189,7 @@ extension Raylet {
     if push.pointee.next < push.pointee.count {
       sendChunk(&push.pointee, id, into: &effects)
     } else if push.pointee.inFlight == 0 {
-      unpin(push.pointee.storeSlot)
+      unpin(push.pointee.storeSlot, into: &effects)
       pushes.remove(id)
     }
   }
@@ -219,12 +219,13 @@ extension Raylet {
     // An error takes no room, however large the value would have been.
     let kept = status.isError ? .zero : size
     makeRoom(for: kept, into: &effects)
-    _ = store.seal(object, kept, status, isPrimary: isPrimary)
+    let held = store.seal(object, kept, status, isPrimary: isPrimary)
     specs.retain(object.producer)
+    if store[held].isOnDisk { effects.append(.spill(object)) }
     if records { effects.append(.record(.sealed(object, node, kept))) }
   }
 
-  private mutating func makeRoom(
+  mutating func makeRoom(
     for size: ByteCount, into effects: inout EffectBuffer<Effect>
   ) {
     while let victim = store.victim(toFit: size) {
@@ -234,11 +235,12 @@ extension Raylet {
       }
       if entry.isPrimary {
         store.moveToDisk(victim)
+        effects.append(.spill(entry.object))
       } else {
         effects.append(
           .send(
             .locationRemoved(entry.object, node), to: map.head(shard(entry.object.producer))))
-        remove(victim)
+        remove(victim, into: &effects)
       }
     }
   }
@@ -248,8 +250,7 @@ extension Raylet {
   ) {
     guard store[held].isOnDisk, store.startRestoring(held) else { return }
     store.pin(held)
-    let delay = parameters.diskBandwidth.time(for: store[held].size)
-    effects.append(.startTimer(TimerToken(purpose: Timer.restore, subject: held), after: delay))
+    effects.append(.restore(store[held].object, slot: held, store[held].size))
   }
 
   mutating func restored(
@@ -258,7 +259,7 @@ extension Raylet {
     makeRoom(for: store[held].size, into: &effects)
     store.restored(held)
     objectIsLocal(store[held].object, store[held].status, at: now, into: &effects)
-    unpin(held)
+    unpin(held, into: &effects)
     dispatch(at: now, into: &effects)
   }
 
@@ -295,14 +296,17 @@ extension Raylet {
     }
   }
 
-  mutating func unpin(_ held: UInt32) {
-    if store.unpin(held) { remove(held) }
+  mutating func unpin(_ held: UInt32, into effects: inout EffectBuffer<Effect>) {
+    if store.unpin(held) { remove(held, into: &effects) }
   }
 
-  private mutating func remove(_ held: UInt32) {
-    let producer = store[held].object.producer
+  /// The order to drop the bytes names the object after its last reference here may have gone: the
+  /// world carries effects out before anything else happens.
+  private mutating func remove(_ held: UInt32, into effects: inout EffectBuffer<Effect>) {
+    let object = store[held].object
     store.remove(held)
-    specs.release(producer)
+    effects.append(.drop(object))
+    specs.release(object.producer)
   }
 
   // MARK: Freeing
@@ -320,7 +324,7 @@ extension Raylet {
     for i in 0..<batch.pointee.count {
       let object = batch.pointee[i]
       let shard = shard(object.producer)
-      dropCopy(object)
+      dropCopy(object, into: &effects)
       // A copy that is still on its way would arrive after everyone else has forgotten the object.
       stopWaiting(for: object, at: now, into: &effects)
       freed[Int(shard)].append(object)
@@ -331,7 +335,7 @@ extension Raylet {
 
   private mutating func flushFreed(_ shard: UInt32, into effects: inout EffectBuffer<Effect>) {
     // What was made or pulled here since: the table takes this node's own copies for gone.
-    for i in 0..<freed[Int(shard)].count { dropCopy(freed[Int(shard)][i]) }
+    for i in 0..<freed[Int(shard)].count { dropCopy(freed[Int(shard)][i], into: &effects) }
     let batch = payloads.insert(freed[Int(shard)])
     freed[Int(shard)].removeAll()
     effects.append(.send(.objectsFreed(batch), to: map.head(shard)))
@@ -344,16 +348,18 @@ extension Raylet {
     }
   }
 
-  private mutating func dropCopy(_ object: ObjectHandle) {
+  private mutating func dropCopy(
+    _ object: ObjectHandle, into effects: inout EffectBuffer<Effect>
+  ) {
     guard let held = store.find(object) else { return }
-    if store[held].pins > 0 { store.markFreed(held) } else { remove(held) }
+    if store[held].pins > 0 { store.markFreed(held) } else { remove(held, into: &effects) }
   }
 
   /// The GCS says that an object was freed: a copy here goes; whoever still waits gets the error.
   mutating func dropFreed(
     _ object: ObjectHandle, at now: Instant, into effects: inout EffectBuffer<Effect>
   ) {
-    dropCopy(object)
+    dropCopy(object, into: &effects)
     stopWaiting(for: object, at: now, into: &effects)
     specs.release(object.producer)
   }

@@ -133,22 +133,52 @@ extension Raylet {
     while ready.count > 0 && uncommitted < parameters.uncommittedLimit {
       if workers.idleCount == 0 {
         startWorkers(into: &effects)
-        return
+        break
       }
       // A kind that is overdrawn for a while holds up only tasks that demand it.
       let available = ResourceVector(lanes: pointwiseMax(self.available.lanes, .zero))
       guard
         let slot = ready.take(
           youngest: youngestFirst, tasks, specs, available: available, gpus: gpus)
-      else { return }
+      else { break }
       let worker = workers.take().unsafelyUnwrapped
       let demand = specs.demand(shape: tasks.pointer(slot).pointee.shape)
       self.available -= demand
       if demand.gpuUnits > 0 {
         workers.pointer(worker).pointee.gpus = self.gpus.take(units: demand.gpuUnits)!
       }
+      workers.pointer(worker).pointee.pipelineShape =
+        pipelineDepth > 1 && isPipelined(slot) ? tasks.pointer(slot).pointee.shape : nil
       run(slot, on: worker, at: now, into: &effects)
     }
+    if pipelineDepth > 1 && !pipelinesAreFull { fillPipelines(at: now, into: &effects) }
+  }
+
+  /// Sends ready tasks to workers that are busy with the same demand: the resources pass on from one
+  /// to the next. A program may block on what would then wait behind it, so it neither leads nor
+  /// follows.
+  private mutating func fillPipelines(
+    at now: Instant, into effects: inout EffectBuffer<Effect>
+  ) {
+    while ready.count > 0 && uncommitted < parameters.uncommittedLimit {
+      let worker = workers.leastLoaded(below: pipelineDepth) { shape in
+        guard let slot = ready.first(shape: shape) else { return false }
+        return isPipelined(slot)
+      }
+      guard let worker, let shape = workers.pointer(worker).pointee.pipelineShape,
+        let slot = ready.first(shape: shape)
+      else {
+        pipelinesAreFull = true
+        return
+      }
+      ready.removeFirst(shape: shape, tasks)
+      run(slot, on: worker, at: now, into: &effects)
+    }
+  }
+
+  private func isPipelined(_ slot: UInt32) -> Bool {
+    let handle = tasks.pointer(slot).pointee.handle
+    return specs[handle].kind == .task && specs[handle].body != .program
   }
 
   /// Starts as many worker processes as could run ready tasks now, and one where no CPU is free, for
@@ -171,17 +201,23 @@ extension Raylet {
     let task = tasks.pointer(slot)
     task.pointee.state = .running
     task.pointee.worker = worker.index
-    let record = workers.pointer(worker)
-    record.pointee.task = slot
-    record.pointee.startedAt = now
-    record.pointee.state = .running
-    if records {
-      effects.append(.record(.started(task.pointee.handle, node, worker)))
-      if specs[task.pointee.handle].argumentCount > 0 {
-        effects.append(.record(.argumentsRead(task.pointee.handle, node)))
-      }
+    if workers.append(slot, to: worker, tasks) {
+      workers.pointer(worker).pointee.state = .running
+      started(slot, on: worker, at: now, into: &effects)
     }
     effects.append(.execute(task.pointee.handle, on: worker))
+  }
+
+  /// It is this task's turn on its worker.
+  private func started(
+    _ slot: UInt32, on worker: WorkerID, at now: Instant,
+    into effects: inout EffectBuffer<Effect>
+  ) {
+    workers.pointer(worker).pointee.startedAt = now
+    guard records else { return }
+    let handle = tasks.pointer(slot).pointee.handle
+    effects.append(.record(.started(handle, node, worker)))
+    if specs[handle].argumentCount > 0 { effects.append(.record(.argumentsRead(handle, node))) }
   }
 
   // MARK: Completion
@@ -198,12 +234,16 @@ extension Raylet {
     let spec = specs[task]
     averageTaskSeconds = smoothed(
       averageTaskSeconds, now.since(record.pointee.startedAt).seconds)
+    if parameters.pipelineTime > .zero { adaptPipelines() }
     if records { effects.append(.record(.finished(task, node, worker, status))) }
+    let hasNext = workers.removeFirst(worker, tasks)
+    if hasNext { started(record.pointee.task, on: worker, at: now, into: &effects) }
     switch spec.kind {
     case .actorMethod:
-      record.pointee.task = WorkerPool.none
-      record.pointee.state = .idle
-      actors.pointer(record.pointee.actor).pointee.isBusy = false
+      if !hasNext { record.pointee.state = .idle }
+      actors.pointer(record.pointee.actor).pointee.running -= 1
+    case .task where hasNext:
+      break
     case .actorCreation where !status.isError:
       // The constructor's resources stay with the actor for its life.
       workers.dedicate(worker, to: actors.find(task)!)
@@ -226,6 +266,12 @@ extension Raylet {
     dispatch(at: now, into: &effects)
   }
 
+  private mutating func adaptPipelines() {
+    pipelinesAreFull = false
+    let tasks = parameters.pipelineTime.seconds / max(averageTaskSeconds, 1e-9)
+    pipelineDepth = max(1, min(parameters.pipelineLimit, Int(min(tasks, 1e6))))
+  }
+
   /// The task ends here, executed or not: its outputs are sealed, its inputs let go, the GCS told.
   mutating func complete(
     _ slot: UInt32, _ status: ObjectStatus, at now: Instant,
@@ -235,17 +281,23 @@ extension Raylet {
     let spec = specs[task.handle]
     for i in 0..<spec.argumentCount {
       if let held = store.find(specs.argument(task.handle, i)), store[held].pins > 0 {
-        unpin(held)
+        unpin(held, into: &effects)
       }
     }
     var status = status
-    if spec.outputSize > store.capacity && !status.isError { status = .storeFull }
+    if !status.isError {
+      for index in 0..<Int32(spec.returns)
+      where specs.outputSize(ObjectHandle(producer: task.handle, index: index)) > store.capacity {
+        status = .storeFull
+      }
+    }
     uncommitted += 1
     effects.append(
       .send(.taskCompleted(task.handle, node, status), to: map.head(shard(task.handle))))
     for index in 0..<Int32(spec.returns) {
       let output = ObjectHandle(producer: task.handle, index: index)
-      seal(output, spec.outputSize, status, isPrimary: true, at: now, into: &effects)
+      let size = specs.outputSize(output)
+      seal(output, size, status, isPrimary: true, at: now, into: &effects)
       objectIsLocal(output, status, at: now, into: &effects)
     }
     if task.notifiesSubmitter {

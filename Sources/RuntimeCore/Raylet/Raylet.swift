@@ -31,8 +31,7 @@ public struct Raylet: ~Copyable {
   enum Timer {
     /// Drivers use slot numbers as purposes: this one is none.
     static let heartbeat = UInt32.max
-    static let restore: UInt32 = 1
-    static let free: UInt32 = 2
+    static let free: UInt32 = 1
   }
 
   // First what nearly every message touches: a raylet spans some twenty cache lines, and what
@@ -51,6 +50,10 @@ public struct Raylet: ~Copyable {
   var uncommitted = 0
   var arrivals: UInt32 = 0
   var averageTaskSeconds: Double
+  /// How many tasks a worker may have before it; see `Parameters.pipelineTime`.
+  var pipelineDepth = 1
+  /// No worker takes a further task until one has finished.
+  var pipelinesAreFull = false
   let total: ResourceVector
   var available: ResourceVector
   let spillover: any SpilloverPolicy
@@ -171,6 +174,14 @@ public struct Raylet: ~Copyable {
       unblocked(worker)
     case .polled(let token):
       effects.append(.send(.pollAnswered(token), to: source))
+    case .objectRestored(let slot):
+      restored(slot, at: now, into: &effects)
+    case .roomRequested(let size):
+      makeRoom(for: size, into: &effects)
+    case .objectPinned(let object):
+      if let held = store.find(object) { store.pin(held) }
+    case .objectUnpinned(let object):
+      if let held = store.find(object) { unpin(held, into: &effects) }
     case .workerStarted(let worker):
       workers.started(worker)
       dispatch(at: now, into: &effects)
@@ -195,8 +206,6 @@ public struct Raylet: ~Copyable {
       sendHeartbeats(into: &effects)
     case Timer.free:
       flushFreed(into: &effects)
-    case Timer.restore:
-      restored(token.subject, at: now, into: &effects)
     default:
       preconditionFailure("raylet \(node.index): timer with unknown purpose \(token.purpose)")
     }

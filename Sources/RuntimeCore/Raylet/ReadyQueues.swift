@@ -91,6 +91,17 @@ struct ReadyQueues: ~Copyable {
     return slot
   }
 
+  /// The task that leaves next among those of one demand, whatever is available; nil without any.
+  func first(shape: UInt16) -> UInt32? {
+    guard Int(shape) < shapes, queues[Int(shape)].head != Self.end else { return nil }
+    return queues[Int(shape)].head
+  }
+
+  mutating func removeFirst(shape: UInt16, _ tasks: borrowing SlotTable<LocalTask>) {
+    queues[Int(shape)].head = tasks.pointer(queues[Int(shape)].head).pointee.next
+    count -= 1
+  }
+
   private static func fits(
     _ demand: ResourceVector, _ available: ResourceVector, _ gpus: GPUInstances
   ) -> Bool {

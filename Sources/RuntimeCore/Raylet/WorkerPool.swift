@@ -8,8 +8,12 @@ struct WorkerPool: ~Copyable {
   enum State: UInt8, BitwiseCopyable { case starting, idle, running, blocked }
 
   struct Worker: BitwiseCopyable {
-    /// What it runs: a slot of the raylet's tasks.
+    /// What it runs: a slot of the raylet's tasks, and what it will run after that, first to last.
     var task: UInt32
+    var last: UInt32
+    var queued: UInt32
+    /// The demand of what it runs, while further tasks of that demand may follow it.
+    var pipelineShape: UInt16?
     /// The actor it belongs to: a slot of the raylet's actors; `none` for a pooled worker.
     var actor: UInt32
     var gpus: GPUAssignment
@@ -35,8 +39,8 @@ struct WorkerPool: ~Copyable {
   mutating func add(isReady: Bool) -> WorkerID {
     let index = workers.insert(
       Worker(
-        task: Self.none, actor: Self.none, gpus: .none, startedAt: .zero,
-        state: isReady ? .idle : .starting))
+        task: Self.none, last: Self.none, queued: 0, pipelineShape: nil, actor: Self.none,
+        gpus: .none, startedAt: .zero, state: isReady ? .idle : .starting))
     pooled += 1
     if isReady { idle.append(index) } else { starting += 1 }
     return WorkerID(Int(index))
@@ -55,17 +59,55 @@ struct WorkerPool: ~Copyable {
   }
 
   mutating func giveBack(_ id: WorkerID) {
-    let worker = workers.pointer(id.index)
-    worker.pointee.state = .idle
-    worker.pointee.task = Self.none
+    workers.pointer(id.index).pointee.state = .idle
+    workers.pointer(id.index).pointee.pipelineShape = nil
     idle.append(id.index)
+  }
+
+  /// Adds a task behind those that the worker has; true when it is the only one.
+  func append(
+    _ slot: UInt32, to id: WorkerID, _ tasks: borrowing SlotTable<LocalTask>
+  ) -> Bool {
+    let worker = workers.pointer(id.index)
+    tasks.pointer(slot).pointee.next = Self.none
+    worker.pointee.queued += 1
+    if worker.pointee.task == Self.none {
+      worker.pointee.task = slot
+    } else {
+      tasks.pointer(worker.pointee.last).pointee.next = slot
+    }
+    worker.pointee.last = slot
+    return worker.pointee.queued == 1
+  }
+
+  /// Takes the task that the worker has finished off; false when it has no other.
+  func removeFirst(_ id: WorkerID, _ tasks: borrowing SlotTable<LocalTask>) -> Bool {
+    let worker = workers.pointer(id.index)
+    worker.pointee.task = tasks.pointer(worker.pointee.task).pointee.next
+    worker.pointee.queued -= 1
+    return worker.pointee.queued > 0
+  }
+
+  /// The busy worker with the fewest tasks among those that take more of a demand for which `hasTask`
+  /// holds; nil when each has `depth`. Linear in the number of workers.
+  func leastLoaded(below depth: Int, where hasTask: (UInt16) -> Bool) -> WorkerID? {
+    var best: UInt32?
+    var fewest = UInt32(depth)
+    for index in 0..<UInt32(workers.slotCount) {
+      let worker = workers.pointer(index)
+      guard worker.pointee.queued < fewest, let shape = worker.pointee.pipelineShape,
+        hasTask(shape)
+      else { continue }
+      best = index
+      fewest = worker.pointee.queued
+    }
+    return best.map { WorkerID(Int($0)) }
   }
 
   /// The worker now serves one actor only and leaves the pool.
   mutating func dedicate(_ id: WorkerID, to actor: UInt32) {
     let worker = workers.pointer(id.index)
     worker.pointee.actor = actor
-    worker.pointee.task = Self.none
     worker.pointee.state = .idle
     pooled -= 1
   }

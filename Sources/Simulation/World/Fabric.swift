@@ -67,6 +67,10 @@ struct Fabric: ~Copyable {
   /// Transfers that ended in the present step of the network; kept, so that a step allocates nothing.
   private let ended: UnsafeMutablePointer<EffectBuffer<EndedTransfer>>
   var armedFor = Instant.never
+  /// When each worker has done all that it was sent, by node and number; kept where a raylet may send
+  /// a worker several tasks at once.
+  private var workerBusyUntil = WordMap<UInt64>()
+  private let hasPipelines: Bool
 
   let raylets: UnsafeMutablePointer<Raylet>
   let schedulers: UnsafeMutablePointer<GlobalScheduler>
@@ -101,6 +105,7 @@ struct Fabric: ~Copyable {
     // Identities come from the seed, so runs under two seeds are different runs.
     fingerprint ^= mix64(configuration.seed)
     let parameters = configuration.parameters
+    hasPipelines = parameters.pipelineTime > .zero || parameters.actorPipelineLimit > 1
     specs = .allocate()
     payloads = .allocate()
     map = ControlStoreMap(shards: parameters.gcsShards, chainLength: parameters.chainLength)
@@ -297,6 +302,12 @@ struct Fabric: ~Copyable {
       case .startWorker(let worker):
         push(
           .workerStarted(worker), to: source, from: source, at: now + configuration.worker.start)
+      case .drop, .spill:
+        // Bytes are only counted here, and the raylet does that.
+        break
+      case .restore(_, let slot, let size):
+        let delay = configuration.parameters.diskBandwidth.time(for: size)
+        push(.objectRestored(slot), to: source, from: source, at: now + delay)
       case .transfer(let transfer):
         start(transfer, from: source.node, at: now)
       case .resultArrived(let object, let status):
@@ -361,7 +372,15 @@ struct Fabric: ~Copyable {
     let speed = speeds[Int(node.index)]
     let duration =
       speed == 1 ? work : TimeSpan(nanoseconds: UInt64(Double(work.nanoseconds) / speed))
-    let end = begin + duration + configuration.worker.finish
+    var end = begin + duration + configuration.worker.finish
+    if hasPipelines {
+      let busy = workerBusyUntil.pointer(
+        UInt64(node.index) << 32 | UInt64(worker.index), inserting: 0)
+      if busy.pointee > begin.nanoseconds {
+        end = Instant(nanoseconds: busy.pointee) + duration + configuration.worker.finish
+      }
+      busy.pointee = end.nanoseconds
+    }
     if body == .function {
       notifications.append(.computing(task, worker, node, endsAt: end))
       foreground += 1
