@@ -25,6 +25,19 @@ public struct Heartbeat: Sendable, BitwiseCopyable {
   public var placementsReceived: UInt64
   public var averageTaskSeconds: Double
   public var averageBandwidth: Double
+
+  public init(
+    node: NodeID, total: ResourceVector, available: ResourceVector, queueLength: UInt32,
+    placementsReceived: UInt64, averageTaskSeconds: Double, averageBandwidth: Double
+  ) {
+    self.node = node
+    self.total = total
+    self.available = available
+    self.queueLength = queueLength
+    self.placementsReceived = placementsReceived
+    self.averageTaskSeconds = averageTaskSeconds
+    self.averageBandwidth = averageBandwidth
+  }
 }
 
 /// Several objects in one message.
@@ -53,6 +66,13 @@ public struct UpdateRecord: Sendable, BitwiseCopyable {
   public var sequence: SequenceNumber
   /// The chain's configuration when the head took the update in.
   public var epoch: UInt32
+
+  public init(update: Message, client: Address, sequence: SequenceNumber, epoch: UInt32) {
+    self.update = update
+    self.client = client
+    self.sequence = sequence
+    self.epoch = epoch
+  }
 }
 
 /// Bodies of the rare large messages, interned in the process; the message carries a handle. Whoever

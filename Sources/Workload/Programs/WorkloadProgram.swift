@@ -94,7 +94,7 @@ extension WorkloadProgram {
 public enum ProgramRegistry {
   public static let programs: [any WorkloadProgram.Type] = [
     EvolutionStrategies.self, Locality.self, TreeReduce.self, TrainPolicy.self, EndToEnd.self,
-    ParameterServer.self,
+    ParameterServer.self, LearningES.self, LearningPPO.self, MonteCarloPi.self, WordCount.self,
   ]
 
   public static func program(named name: String) -> (any WorkloadProgram.Type)? {
