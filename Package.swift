@@ -26,6 +26,10 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
     .package(url: "https://github.com/apple/swift-atomics", from: "1.3.0"),
     .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+    .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+    .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
+    .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+    .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
   ],
   targets: [
     // MARK: Below the worlds: no clock, no system randomness, no Foundation.
@@ -35,18 +39,35 @@ let package = Package(
     .target(name: "Scheduling", dependencies: ["Primitives"]),
     .target(name: "RuntimeCore", dependencies: ["Primitives", "Scheduling"]),
     .target(name: "Simulation", dependencies: ["Primitives", "Scheduling", "RuntimeCore"]),
+    .target(name: "WireFormat", dependencies: ["Primitives", "RuntimeCore"]),
+    // MARK: The world of processes, sockets and shared memory.
+    .target(
+      name: "RealWorld",
+      dependencies: [
+        "Primitives", "Scheduling", "RuntimeCore", "WireFormat",
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOPosix", package: "swift-nio"),
+        .product(name: "NIOSSL", package: "swift-nio-ssl"),
+        .product(name: "Crypto", package: "swift-crypto"),
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "DequeModule", package: "swift-collections"),
+      ]),
     // MARK: The programmer's API and what runs on it.
     .target(
       name: "Heliostat",
       dependencies: [
-        "Primitives", "Scheduling", "RuntimeCore", "Simulation",
+        "Primitives", "Scheduling", "RuntimeCore", "Simulation", "RealWorld",
         .product(name: "DequeModule", package: "swift-collections"),
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOPosix", package: "swift-nio"),
+        .product(name: "Logging", package: "swift-log"),
       ]),
     .target(
       name: "Workload",
       dependencies: [
         "Primitives", "Scheduling", "RuntimeCore", "Simulation", "Heliostat", "Measurement", "Yams",
         .product(name: "Algorithms", package: "swift-algorithms"),
+        .product(name: "RealModule", package: "swift-numerics"),
       ]),
     // MARK: What is measured, and how it is shown.
     .target(
@@ -79,6 +100,7 @@ let package = Package(
     .testTarget(name: "SchedulingTests", dependencies: ["Scheduling", "Primitives"]),
     .testTarget(
       name: "RuntimeCoreTests", dependencies: ["RuntimeCore", "Scheduling", "Primitives"]),
+    .testTarget(name: "WireFormatTests", dependencies: ["WireFormat", "RuntimeCore", "Primitives"]),
     .testTarget(
       name: "SimulationTests",
       dependencies: [
@@ -87,7 +109,20 @@ let package = Package(
     .testTarget(
       name: "HeliostatTests",
       dependencies: ["Heliostat", "Simulation", "RuntimeCore", "Scheduling", "Primitives"]),
-    .testTarget(name: "WorkloadTests", dependencies: ["Workload", "Primitives"]),
+    .testTarget(
+      name: "RealWorldTests",
+      dependencies: [
+        "RealWorld", "WireFormat", "RuntimeCore", "Scheduling", "Primitives",
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOPosix", package: "swift-nio"),
+        .product(name: "Logging", package: "swift-log"),
+      ]),
+    .testTarget(
+      name: "WorkloadTests",
+      dependencies: [
+        "Workload", "Heliostat", "RealWorld", "Simulation", "RuntimeCore", "Scheduling",
+        "Primitives",
+      ]),
     .testTarget(name: "MeasurementTests", dependencies: ["Measurement", "Primitives"]),
     .testTarget(name: "ReportingTests", dependencies: ["Reporting", "Measurement", "Primitives"]),
     .testTarget(

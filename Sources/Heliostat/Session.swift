@@ -1,101 +1,137 @@
 import Primitives
+import RealWorld
 import RuntimeCore
-import Simulation
 
-/// A program's connection to its cluster: what `ray` is in Ray's examples.
+/// A program's connection to its cluster: what `ray` is in Ray's examples. The same for a simulated
+/// cluster, one in this process and one over the network.
 ///
-/// Calls take effect at the program's own moment in virtual time (`now`), which they move on by what
-/// the cluster's profile says that they cost. Use it only inside the program it was given to.
+/// In the simulated world calls take effect at the program's own moment in virtual time (`now`), which
+/// they move on by what the cluster's profile says that they cost. Use a session only inside the
+/// program that it was given to.
 public final class Session: @unchecked Sendable {
-  let runtime: ProgramRuntime
-  let driver: Int
+  @usableFromInline let backend: Backend
 
-  init(runtime: ProgramRuntime, driver: Int) {
-    self.runtime = runtime
-    self.driver = driver
-  }
+  init(_ backend: Backend) { self.backend = backend }
 
-  var cluster: SimulatedCluster { runtime.cluster }
-
-  /// This program's moment in virtual time.
-  public var now: Instant { cluster.now(of: driver) }
+  /// This program's moment: virtual time, or in the real world the machine's monotonic clock.
+  public var now: Instant { backend.now }
 
   /// The nodes of the cluster, the head included.
-  public var nodeCount: Int { cluster.configuration.nodes.count }
+  public var nodeCount: Int { backend.nodes.count }
 
   /// What a node has.
-  public func resources(of node: NodeID) -> ResourceVector {
-    cluster.configuration.nodes[Int(node.index)].description.resources
-  }
+  public func resources(of node: NodeID) -> ResourceVector { backend.nodes[Int(node.index)] }
 
   /// The lane of the custom resource `name`; nil when no node of this cluster has it.
-  public func lane(of name: String) -> Int? {
-    cluster.configuration.resourceNames.knownLane(of: name)
-  }
+  public func lane(of name: String) -> Int? { backend.resourceNames.knownLane(of: name) }
 
   /// The lanes of the custom resources `prefix0`, `prefix1`, … of this cluster, in that order.
   public func lanes(named prefix: String) -> [Int] {
     var lanes: [Int] = []
-    while let lane = cluster.configuration.resourceNames.knownLane(of: "\(prefix)\(lanes.count)") {
+    while let lane = backend.resourceNames.knownLane(of: "\(prefix)\(lanes.count)") {
       lanes.append(lane)
     }
     return lanes
   }
 
   /// The seed of the run, for the program's own random streams.
-  public var seed: UInt64 { cluster.configuration.seed }
+  public var seed: UInt64 { backend.seed }
 
-  /// Spends `span` of this process's time on computing.
-  public func compute(_ span: TimeSpan) { cluster.compute(span, at: driver) }
+  /// Spends `span` of this process's time: modelled in the simulated world; in the real one the
+  /// thread sleeps and, near the end, spins.
+  public func compute(_ span: TimeSpan) { backend.compute(span) }
 
   /// Waits for `span` without using the processor.
   public func sleep(_ span: TimeSpan) async {
-    let request = cluster.request(
-      UnsafeBufferPointer(start: nil, count: 0), needed: 1, isGet: false, timeout: span, at: driver)
-    _ = await runtime.wait(request, driver)
+    let request = backend.request(
+      UnsafeBufferPointer(start: nil, count: 0), needed: 1, isGet: false, fetch: true,
+      timeout: span)
+    _ = await backend.wait(request)
+  }
+
+  // MARK: References
+
+  /// The handle of a reference in this session's table.
+  @inlinable func resolve<Value>(_ ref: ObjectRef<Value>) -> ObjectHandle {
+    if ref.table == backend.table { return ref.local }
+    return ObjectHandle(producer: backend.intern(ref.id.producer), index: ref.id.index)
+  }
+
+  @inlinable func reference<Value>(
+    _ object: ObjectHandle, _ type: Value.Type = Value.self
+  ) -> ObjectRef<Value> {
+    ObjectRef(
+      id: ObjectID(producer: backend.identity(object.producer), index: object.index),
+      local: object, table: backend.table)
   }
 
   // MARK: Objects
 
-  /// Stores a value, modelled as `size` bytes, in this node's object store.
-  public func put<Value: Sendable>(_ value: Value, size: ByteCount) -> ObjectRef<Value> {
-    let object = cluster.put(size, at: driver)
-    runtime.setValue(value, of: object)
-    return ObjectRef(handle: object)
+  /// Stores a value in this node's object store, and returns when it has room there.
+  ///
+  /// - Parameter size: what the simulated world takes its size for; the real one knows better. By
+  ///   default the size of its encoding.
+  /// - Throws: `RuntimeError.objectStoreFull`, and `ValueError` for a value that cannot be encoded.
+  public func put<Value: RemoteValue>(
+    _ value: Value, size: ByteCount? = nil
+  ) async throws -> ObjectRef<Value> {
+    let size = size ?? ByteCount(UInt64(EncodedValue.byteCount(of: value)))
+    return reference(try await backend.put(value, size: size))
   }
 
   /// The values of `refs`, in their order, when all are local.
   ///
   /// - Throws: the first error met, before the rest is ready; `RuntimeError.getTimedOut` after
   ///   `timeout` (`.zero` asks for what is ready now).
-  public func get<Value>(
+  public func get<Value: RemoteValue>(
     _ refs: [ObjectRef<Value>], timeout: TimeSpan? = nil
   ) async throws -> [Value] {
-    try await waitForAll(refs.map(\.handle), timeout)
-    return refs.map { value($0) }
+    let objects = refs.map(resolve)
+    try await waitForAll(refs, objects, timeout)
+    return try objects.map { try backend.value($0, as: Value.self) }
   }
 
   /// The value of `ref` when it is local.
-  public func get<Value>(_ ref: ObjectRef<Value>, timeout: TimeSpan? = nil) async throws -> Value {
-    try await waitForAll([ref.handle], timeout)
-    return value(ref)
+  public func get<Value: RemoteValue>(
+    _ ref: ObjectRef<Value>, timeout: TimeSpan? = nil
+  ) async throws -> Value {
+    let object = resolve(ref)
+    try await waitForAll([ref], [object], timeout)
+    return try backend.value(object, as: Value.self)
   }
 
-  private func waitForAll(_ objects: [ObjectHandle], _ timeout: TimeSpan?) async throws {
+  /// Waits until the tasks behind `refs` have ended well: there is no value to read.
+  public func get(_ refs: [ObjectRef<Void>], timeout: TimeSpan? = nil) async throws {
+    try await waitForAll(refs, refs.map(resolve), timeout)
+  }
+
+  /// Waits until the task behind `ref` has ended well.
+  public func get(_ ref: ObjectRef<Void>, timeout: TimeSpan? = nil) async throws {
+    try await waitForAll([ref], [resolve(ref)], timeout)
+  }
+
+  private func isFreed<Value>(_ ref: ObjectRef<Value>, _ object: ObjectHandle) -> Bool {
+    backend.isFreed(object, ref.id)
+  }
+
+  private func waitForAll<Value>(
+    _ refs: [ObjectRef<Value>], _ objects: [ObjectHandle], _ timeout: TimeSpan?
+  ) async throws {
     if objects.isEmpty { return }
-    if objects.contains(where: runtime.isFreed) { throw RuntimeError.objectFreed }
-    let request = objects.withUnsafeBufferPointer {
-      cluster.request($0, needed: $0.count, isGet: true, timeout: timeout, at: driver)
+    for (ref, object) in zip(refs, objects) where isFreed(ref, object) {
+      throw RuntimeError.objectFreed
     }
-    switch await runtime.wait(request, driver) {
-    case .satisfied: return
+    let request = objects.withUnsafeBufferPointer {
+      backend.request($0, needed: $0.count, isGet: true, fetch: true, timeout: timeout)
+    }
+    switch await backend.wait(request) {
+    case .satisfied: await backend.prepare(objects)
     case .timedOut: throw RuntimeError.getTimedOut(after: timeout ?? .zero)
     case .failed:
       for object in objects {
-        if let status = cluster.status(object, at: driver), status.isError {
-          throw error(status, object)
-        }
+        if let status = backend.status(object), status.isError { throw error(status, object) }
       }
+      throw RuntimeError.disconnected(backend.lost ?? "the request failed")
     }
   }
 
@@ -103,17 +139,12 @@ public final class Session: @unchecked Sendable {
     switch status {
     case .freed: .objectFreed
     case .storeFull: .objectStoreFull
-    case .taskFailed, .value: .taskFailed(runtime.failure(object) ?? "an input of it failed")
+    case .workerCrashed: .workerCrashed
+    case .nodeDied: .nodeDied
+    case .actorDied: .actorDied
+    case .objectLost: .objectLost
+    case .taskFailed, .value: .taskFailed(backend.failure(object) ?? "an input of it failed")
     }
-  }
-
-  private func value<Value>(_ ref: ObjectRef<Value>) -> Value {
-    if let value = runtime.value(ref.handle) as? Value { return value }
-    // A modelled task computes nothing.
-    guard let nothing = () as? Value else {
-      preconditionFailure("object \(ref.handle) holds no \(Value.self)")
-    }
-    return nothing
   }
 
   /// Splits `refs` into those that are ready and the rest, both in their order, when `count` of them
@@ -125,19 +156,19 @@ public final class Session: @unchecked Sendable {
   ) async -> (ready: [ObjectRef<Value>], rest: [ObjectRef<Value>]) {
     precondition(Set(refs).count == refs.count, "wait was given the same object twice")
     precondition(count <= refs.count, "wait for \(count) of \(refs.count) objects never ends")
-    let handles = refs.map(\.handle).filter { !runtime.isFreed($0) }
-    let needed = count - (refs.count - handles.count)
+    let objects = refs.map(resolve)
+    let pending = zip(refs, objects).filter { !isFreed($0, $1) }.map(\.1)
+    let needed = count - (refs.count - pending.count)
     if needed > 0 {
-      let request = handles.withUnsafeBufferPointer {
-        cluster.request(
-          $0, needed: needed, isGet: false, fetch: fetch, timeout: timeout, at: driver)
+      let request = pending.withUnsafeBufferPointer {
+        backend.request($0, needed: needed, isGet: false, fetch: fetch, timeout: timeout)
       }
-      _ = await runtime.wait(request, driver)
+      _ = await backend.wait(request)
     }
     var ready: [ObjectRef<Value>] = []
     var rest: [ObjectRef<Value>] = []
-    for ref in refs {
-      let isReady = runtime.isFreed(ref.handle) || cluster.status(ref.handle, at: driver) != nil
+    for (ref, object) in zip(refs, objects) {
+      let isReady = isFreed(ref, object) || backend.status(object) != nil
       if ready.count < count && isReady {
         ready.append(ref)
       } else {
@@ -150,12 +181,12 @@ public final class Session: @unchecked Sendable {
   /// Gives objects up: the program promises that neither it nor a pending task needs them. Copies
   /// and lineage go; a later `get` throws `RuntimeError.objectFreed`.
   public func free<Value>(_ refs: [ObjectRef<Value>]) {
-    // Freed once is enough: a second time the handle might already name another task.
-    for ref in refs where !runtime.isFreed(ref.handle) {
-      runtime.forget(ref.handle)
-      cluster.free(ref.handle, at: driver)
+    for ref in refs {
+      let object = resolve(ref)
+      // Freed once is enough: a second time the handle might already name another task.
+      if !isFreed(ref, object) { backend.free(object) }
     }
   }
 
-  func flush() { cluster.flushFreed(at: driver) }
+  func flush() { backend.flush() }
 }

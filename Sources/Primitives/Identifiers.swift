@@ -1,6 +1,6 @@
 /// A node of the cluster, by its dense number.
 @frozen
-public struct NodeID: Hashable, Comparable, Sendable, BitwiseCopyable {
+public struct NodeID: Hashable, Comparable, Sendable, BitwiseCopyable, Codable {
   public var index: UInt32
   @inlinable public init(_ index: Int) { self.index = UInt32(truncatingIfNeeded: index) }
   /// No node.

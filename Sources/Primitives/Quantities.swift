@@ -1,6 +1,6 @@
 /// A number of bytes.
 @frozen
-public struct ByteCount: Hashable, Comparable, Sendable, BitwiseCopyable {
+public struct ByteCount: Hashable, Comparable, Sendable, BitwiseCopyable, Codable {
   public var bytes: UInt64
 
   @inlinable public init(_ bytes: UInt64) { self.bytes = bytes }
@@ -34,7 +34,7 @@ extension ByteCount: CustomStringConvertible {
 
 /// A transfer rate in bytes per second.
 @frozen
-public struct Bandwidth: Hashable, Comparable, Sendable, BitwiseCopyable {
+public struct Bandwidth: Hashable, Comparable, Sendable, BitwiseCopyable, Codable {
   public var bytesPerSecond: Double
 
   @inlinable public init(bytesPerSecond: Double) { self.bytesPerSecond = bytesPerSecond }

@@ -3,7 +3,7 @@
 /// Lane 0 is CPU, lane 1 GPU; custom kinds follow as `ResourceNames` numbers them. A lane holds at
 /// most 214 748, so sizes in bytes do not belong here.
 @frozen
-public struct ResourceVector: Hashable, Sendable, BitwiseCopyable {
+public struct ResourceVector: Hashable, Sendable, BitwiseCopyable, Codable {
   /// Ten-thousandths of each kind.
   public var lanes: SIMD8<Int32>
 
@@ -71,7 +71,7 @@ public struct ResourceVector: Hashable, Sendable, BitwiseCopyable {
 }
 
 /// The names of the resource kinds of one cluster, in lane order.
-public struct ResourceNames: Sendable, Equatable {
+public struct ResourceNames: Sendable, Equatable, Codable {
   public private(set) var names: [String] = ["CPU", "GPU"]
 
   public init() {}

@@ -2,7 +2,7 @@
 ///
 /// Sums saturate: a sum past the end of representable time (584 years) stays at the end.
 @frozen
-public struct TimeSpan: Hashable, Comparable, Sendable, BitwiseCopyable {
+public struct TimeSpan: Hashable, Comparable, Sendable, BitwiseCopyable, Codable {
   public var nanoseconds: UInt64
 
   @inlinable public init(nanoseconds: UInt64) { self.nanoseconds = nanoseconds }

@@ -1,5 +1,6 @@
 /// A hash map from 64-bit keys to plain values: open addressing, linear probing, backward-shift
-/// deletion, a stable hash. It cannot be iterated, so no order can leak into a decision.
+/// deletion, a stable hash. It cannot be iterated, so no order can leak into a decision; `keys(where:)`
+/// sorts what it finds.
 ///
 /// Look-up, insertion and removal take expected constant time. Capacity doubles at 3/4 full and is
 /// kept, so a map whose population is steady does not allocate.
@@ -117,6 +118,16 @@ public struct WordMap<Value: BitwiseCopyable>: ~Copyable {
     places[hole].key = Self.emptyKey
     filled -= 1
     return removed
+  }
+
+  /// The keys whose values satisfy `condition`, in ascending order, whatever the order in memory.
+  /// Looks at every place: for rare events.
+  @inlinable public func keys(where condition: (Value) -> Bool) -> [UInt64] {
+    var found: [UInt64] = []
+    for i in 0...mask where places[i].key != Self.emptyKey && condition(places[i].value) {
+      found.append(places[i].key)
+    }
+    return found.sorted()
   }
 
   @inlinable @inline(never) mutating func grow() {

@@ -2,7 +2,7 @@ import Primitives
 
 /// Every constant of the protocol that the paper leaves open, with the value it takes by default and
 /// where that value comes from (defaults of Ray mid-2018: `ray_config.h` at 137dd988).
-public struct Parameters: Sendable, Equatable {
+public struct Parameters: Sendable, Equatable, Codable {
   /// Global scheduler replicas. A raylet escalates to one drawn at random.
   public var globalSchedulers = 1
   /// GCS shards; every key lives in the shard that its task identity hashes to.

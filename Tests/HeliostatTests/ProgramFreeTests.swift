@@ -30,7 +30,7 @@ struct ProgramFreeTests {
       let echo = ray.remote("echo", options) { (x: Int) in x }
       let add = ray.remote("add", options) { (a: Int, b: Int) in a + b }
       let split = ray.remoteSplit("split", options) { (a: Int) in [a, a + 1, a + 2] }
-      let put = ray.put(100, size: ByteCount(10_000_000))
+      let put = try await ray.put(100, size: ByteCount(10_000_000))
       let leaves = (0..<20).map { ray.submit(echo, .value($0)) }
       let sums = leaves.map { ray.submit(add, .ref($0), .ref(put)) }
       let parts = ray.submit(split, returns: 3, .ref(leaves[0]))
@@ -152,7 +152,7 @@ struct ProgramFreeTests {
     for pause in [TimeSpan.zero, .milliseconds(250)] {
       try TestCluster().run { ray async throws in
         let echo = ray.remote("echo") { (x: Int) in x }
-        let refs = [ray.submit(echo, .value(1)), ray.put(2, size: ByteCount(8))]
+        let refs = [ray.submit(echo, .value(1)), try await ray.put(2, size: ByteCount(8))]
         let live = ray.submit(echo, .value(3))
         _ = try await ray.get(refs)
         ray.free(refs)

@@ -195,8 +195,8 @@ struct ProgramGetTests {
   @Test("put makes an object that get and tasks read")
   func putGet() throws {
     try TestCluster().run { ray async throws in
-      let a = ray.put(20, size: ByteCount(1000))
-      let b = ray.put("x", size: ByteCount(1000))
+      let a = try await ray.put(20, size: ByteCount(1000))
+      let b = try await ray.put("x", size: ByteCount(1000))
       let repeated = ray.remote("repeat") { (n: Int, s: String) in
         String(repeating: s, count: n)
       }

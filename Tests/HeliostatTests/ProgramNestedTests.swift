@@ -102,7 +102,7 @@ struct ProgramNestedTests {
         ran.add("add")
         return a + b
       }
-      let fine = ray.put(1, size: ByteCount(8))
+      let fine = try await ray.put(1, size: ByteCount(8))
       let first = ray.submit(add, .ref(fine), .ref(ray.submit(bad)))
       let second = ray.submit(add, .ref(first), .value(1))
       let last = ray.submit(add, .ref(fine), .ref(second))

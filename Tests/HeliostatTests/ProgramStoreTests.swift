@@ -74,11 +74,11 @@ struct ProgramStoreTests {
       let fine = ray.remote("fine") { (x: Int) in x }
       let ref = ray.submit(big)
       let follower = ray.submit(fine, .ref(ref))
-      let put = ray.put(1, size: ByteCount(1_000_001))
+      let put = try await ray.put(1, size: ByteCount(1_000_001))
       for ref in [ref, follower, put] {
         await #expect(throws: RuntimeError.objectStoreFull) { _ = try await ray.get(ref) }
       }
-      let exact = ray.put(4, size: ByteCount(1_000_000))
+      let exact = try await ray.put(4, size: ByteCount(1_000_000))
       #expect(try await ray.get(exact) == 4)
       ray.free([ref, follower, put, exact])
       await ray.sleep(twoHeartbeats)
@@ -105,7 +105,7 @@ struct ProgramStoreTests {
     }
     let runtime = ProgramRuntime(driverNode: NodeID(0)) { ray async throws in
       let read = ray.remote("read", TaskOptions(duration: .seconds(1))) { (x: Int) in x }
-      let put = ray.put(7, size: ByteCount(50_000_000))
+      let put = try await ray.put(7, size: ByteCount(50_000_000))
       let refs = (0..<32).map { _ in ray.submit(read, .ref(put)) }
       #expect(try await ray.get(refs) == Array(repeating: 7, count: 32))
     }

@@ -146,7 +146,7 @@ private struct SwarmDriver {
     }
     let branch = ray.program("branch") { (worker: Session, x: UInt64, ref: UInt64) in
       let a = worker.submit(leaf, .value(x))
-      let b = worker.put(ref, size: ByteCount(x % 1000))
+      let b = try await worker.put(ref, size: ByteCount(x % 1000))
       let c = worker.submit(mix, .ref(a), .ref(b))
       let value = try await worker.get(c)
       worker.compute(.microseconds(x % 500))
@@ -170,7 +170,7 @@ private struct SwarmDriver {
         known.append((ray.submit(mix, .ref(a.ref), .ref(b.ref), options: options()), expected))
       case 4:
         let x = random.next()
-        known.append((ray.put(x, size: ByteCount(UInt64(below(400_000)))), x))
+        known.append((try await ray.put(x, size: ByteCount(UInt64(below(400_000)))), x))
       case 5:
         guard let a = known.last else { continue }
         let refs = ray.submit(split, returns: 2, .ref(a.ref), options: options())

@@ -45,11 +45,12 @@ struct TestCluster {
   /// live-lock ends.
   @discardableResult
   func run(
+    _ library: FunctionLibrary = FunctionLibrary(),
     until limit: Instant = Instant(nanoseconds: 3_600_000_000_000),
     maximumEvents: UInt64 = 2_000_000, _ program: @escaping ProgramRuntime.Program
   ) throws -> ProgramRun {
     let cluster = SimulatedCluster(try configuration(), isChecked: true)
-    let runtime = ProgramRuntime(driverNode: NodeID(0), program: program)
+    let runtime = ProgramRuntime(driverNode: NodeID(0), library: library, program: program)
     let end = cluster.run(runtime, until: limit, maximumEvents: maximumEvents)
     return ProgramRun(end: end, cluster: cluster, runtime: runtime)
   }

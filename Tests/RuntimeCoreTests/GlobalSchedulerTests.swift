@@ -113,6 +113,35 @@ struct GlobalSchedulerTests {
     #expect(lone.placements == [1])
   }
 
+  @Test("what was on its way to a lost node is logged there before the loss is told")
+  func lost() throws {
+    let lone = try LoneScheduler([Self.one, Self.one])
+    let (first, second) = (lone.task(), lone.task())
+    lone.tell(.taskEscalated(first))
+    lone.tell(.taskEscalated(second))
+    lone.heartbeat(0, total: Self.one, available: Self.one, received: 1)
+    lone.tell(.nodeLost(NodeID(1)))
+    let kinds = lone.sent.map(\.message.kind)
+    #expect(kinds == [.taskLogged, .nodeLost])
+    if case .taskLogged(let task, let node) = lone.sent[0].message {
+      #expect(task == second && node == NodeID(1))
+    }
+    // Nothing more goes there.
+    for _ in 0..<3 {
+      lone.tell(.taskEscalated(lone.task()))
+      #expect(lone.placements == [0])
+    }
+  }
+
+  @Test("a node that joins later is known by its first heartbeat, however high its number")
+  func joined() throws {
+    let lone = try LoneScheduler([.zero])
+    lone.tell(.taskEscalated(lone.task()))
+    #expect(lone.placements.isEmpty)
+    lone.heartbeat(200, total: Self.one, available: Self.one, received: 0)
+    #expect(lone.placements == [200])
+  }
+
   @Test("the directory forgets a freed object and gives its reference back")
   func freed() throws {
     let lone = try LoneScheduler([Self.one])
@@ -125,6 +154,9 @@ struct GlobalSchedulerTests {
     lone.tell(.objectFreed(input))
     #expect(lone.placements == [0])
     lone.specs.release(reader)
+    // Held until the node says that it has come.
+    #expect(lone.specs.count == 2)
+    lone.heartbeat(0, total: Self.one, available: Self.one, received: 1)
     #expect(lone.specs.count == 0)
     lone.tell(.objectFreed(input))
     #expect(lone.sent.isEmpty)

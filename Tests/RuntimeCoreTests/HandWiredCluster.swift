@@ -172,6 +172,13 @@ final class HandWiredCluster {
     return true
   }
 
+  /// Every node sends a heartbeat to every scheduler, and all that follows happens.
+  func beat() {
+    for step in background { deliver(step) }
+    background.removeFirst(nodes)
+    while step() {}
+  }
+
   private func deliver(_ step: Step) {
     guard case .message(let message, let source, let target) = step else { return }
     switch target.role {

@@ -69,6 +69,8 @@ struct HandWiredTests {
       #expect(cluster.executed.count == tasks, "seed \(seed)")
       cluster.free(all)
       while cluster.step() {}
+      // What the schedulers have placed they hold until a heartbeat has counted it.
+      cluster.beat()
       for i in 0..<cluster.nodes {
         #expect(cluster.raylets[i].isQuiescent == true, "seed \(seed)")
         #expect(cluster.raylets[i].availableResources == cluster.resources, "seed \(seed)")

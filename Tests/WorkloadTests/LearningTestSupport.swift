@@ -41,7 +41,11 @@ func run(
   configuration.seed = seed
   let cluster = SimulatedCluster(configuration, isChecked: true)
   let sink = MeasureSink()
-  let runtime = ProgramRuntime(driverNode: NodeID(0)) { ray in try await program.run(ray, sink) }
+  let library = FunctionLibrary()
+  let prepared = program.prepared(in: library)
+  let runtime = ProgramRuntime(
+    driverNode: NodeID(0), library: library, announcesLibrary: prepared.announcesFunctions
+  ) { ray in try await prepared.run(ray, sink) }
   let end = cluster.run(
     runtime, until: Instant(nanoseconds: 3_600_000_000_000), maximumEvents: 2_000_000)
   #expect(end == .finished)

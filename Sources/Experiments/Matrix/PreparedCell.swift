@@ -108,9 +108,12 @@ public struct PreparedCell: Sendable {
   private static func start(
     _ program: any WorkloadProgram, _ head: NodeID, _ sink: MeasureSink
   ) -> StartedWorkload {
-    let runtime = ProgramRuntime(driverNode: program.driverNode ?? head) { ray in
-      try await program.run(ray, sink)
-    }
+    let library = FunctionLibrary()
+    let prepared = program.prepared(in: library)
+    let runtime = ProgramRuntime(
+      driverNode: prepared.driverNode ?? head, library: library,
+      announcesLibrary: prepared.announcesFunctions
+    ) { ray in try await prepared.run(ray, sink) }
     return StartedWorkload(
       application: runtime, functionNames: { runtime.functionNames }, failure: { runtime.error })
   }

@@ -57,7 +57,7 @@ public struct ChainReplica: ~Copyable {
   ) {
     switch message {
     case .taskLogged, .taskCompleted, .locationAdded, .locationRemoved, .actorCreated,
-      .functionRegistered, .nodeRegistered, .objectsFreed:
+      .functionRegistered, .nodeRegistered, .objectsFreed, .nodeLost:
       precondition(isHead, "a write reached member \(position) of shard \(shard), not its head")
       applied.value += 1
       apply(message, client: source, into: &effects)
@@ -82,7 +82,9 @@ public struct ChainReplica: ~Copyable {
     case .objectLookedUp(let object, let mode):
       lookUp(object, mode, for: source, into: &effects)
     case .actorLookedUp(let creation):
-      if let node = tables.actorNode(creation, orSubscribe: source) {
+      if tables.isDead(creation) {
+        effects.append(.send(.actorLocated(creation, .none), to: source))
+      } else if let node = tables.actorNode(creation, orSubscribe: source) {
         effects.append(.send(.actorLocated(creation, node), to: source))
       }
     case .functionsFollowed:
@@ -122,6 +124,9 @@ public struct ChainReplica: ~Copyable {
     switch update {
     case .taskLogged(let task, let node):
       tables.logTask(task, node)
+      if !tables.lostNodes.isEmpty && tables.lostNodes.contains(node) {
+        loseTask(task, client: client, into: &effects)
+      }
     case .taskCompleted(let task, let node, let status):
       complete(task, node, status, client: client, into: &effects)
     case .locationAdded(let object, let node, let size, let status):
@@ -154,6 +159,8 @@ public struct ChainReplica: ~Copyable {
       tables.nodes.append(node)
     case .objectsFreed(let handle):
       free(handle, client: client, into: &effects)
+    case .nodeLost(let node):
+      lose(node, client: client, into: &effects)
     default:
       preconditionFailure("\(update.kind) is not an update")
     }
@@ -161,7 +168,7 @@ public struct ChainReplica: ~Copyable {
 
   /// A late or repeated completion of a task that is done changes nothing.
   private mutating func complete(
-    _ task: TaskHandle, _ node: NodeID, _ status: ObjectStatus, client: Address,
+    _ task: TaskHandle, _ node: NodeID, _ status: ObjectStatus, client: Address?,
     into effects: inout EffectBuffer<Effect>
   ) {
     let spec = specs[task]
@@ -172,7 +179,46 @@ public struct ChainReplica: ~Copyable {
         addLocation(object, node, size, status, into: &effects)
       }
     }
-    if isTail { effects.append(.send(.writesCommitted(task), to: client)) }
+    if isTail, let client { effects.append(.send(.writesCommitted(task), to: client)) }
+  }
+
+  /// A node ended: its tasks end with that error, its copies are gone, its actors are dead.
+  private mutating func lose(
+    _ node: NodeID, client: Address, into effects: inout EffectBuffer<Effect>
+  ) {
+    guard !tables.lostNodes.contains(node) else { return }
+    tables.lostNodes.append(node)
+    for task in tables.openTasks(on: node) { loseTask(task, client: client, into: &effects) }
+    for object in tables.objects(on: node) {
+      guard let entry = tables.removeLocation(object, node) else { continue }
+      if isTail {
+        tables.forEachSubscriber(of: entry, persistentOnly: true) { address in
+          effects.append(.send(.locationLost(object, node), to: address))
+        }
+      }
+      if !tables.hasLocation(entry) {
+        tables.markLost(entry)
+        tellLocation(of: object, entry, .none, into: &effects)
+      }
+    }
+    for creation in tables.actors(on: node) { loseActor(creation, into: &effects) }
+  }
+
+  /// A task that its node took with it: every result carries the error.
+  private mutating func loseTask(
+    _ task: TaskHandle, client: Address, into effects: inout EffectBuffer<Effect>
+  ) {
+    complete(task, .none, .nodeDied, client: nil, into: &effects)
+    if specs[task].kind == .actorCreation { loseActor(task, into: &effects) }
+  }
+
+  private mutating func loseActor(
+    _ creation: TaskHandle, into effects: inout EffectBuffer<Effect>
+  ) {
+    let answers = isTail
+    tables.setActor(creation, .none) { address in
+      if answers { effects.append(.send(.actorLocated(creation, .none), to: address)) }
+    }
   }
 
   private mutating func addLocation(
@@ -183,12 +229,21 @@ public struct ChainReplica: ~Copyable {
       // Freed before it was made: the copy goes, and with it the freeing reference.
       tables.forget(object)
       if isTail {
-        tellFreed(object, to: .raylet(node), into: &effects)
+        if node != .none { tellFreed(object, to: .raylet(node), into: &effects) }
         specs.release(object.producer)
       }
       return
     }
+    tellLocation(of: object, entry, node, into: &effects)
+  }
+
+  /// Tells everyone who waits for the object where it is.
+  private mutating func tellLocation(
+    of object: ObjectHandle, _ entry: ControlStoreTables.ObjectPointer, _ node: NodeID,
+    into effects: inout EffectBuffer<Effect>
+  ) {
     guard isTail, tables.hasSubscribers(entry) else { return }
+    let (size, status) = tables.description(entry)
     tables.forEachSubscriber(of: entry, persistentOnly: false) { address in
       effects.append(.send(.objectLocated(object, node, size, status), to: address))
     }
@@ -209,6 +264,8 @@ public struct ChainReplica: ~Copyable {
     case .anyLocation:
       if let node = tables.someLocation(entry) {
         effects.append(.send(.objectLocated(object, node, size, status), to: client))
+      } else if status.isError {
+        effects.append(.send(.objectLocated(object, .none, size, status), to: client))
       } else {
         tables.subscribe(client, to: entry, persistent: false)
       }
@@ -229,7 +286,7 @@ public struct ChainReplica: ~Copyable {
     let batch = payloads.batch(handle)
     for i in 0..<batch.pointee.count {
       let object = batch.pointee[i]
-      guard let entry = tables.existingObject(object), tables.hasLocation(entry) else {
+      guard let entry = tables.existingObject(object), tables.exists(entry) else {
         // Not made yet: who waits for it hears at once, the copy goes when it is made.
         let entry = tables.markFreed(object)
         if isTail {

@@ -51,6 +51,7 @@ struct ControlStoreTables: ~Copyable {
   var functions: [FunctionID] = []
   var functionFollowers: [Address] = []
   var nodes: [NodeID] = []
+  var lostNodes: [NodeID] = []
 
   init(specs: TaskSpecTable) { self.specs = specs }
 
@@ -144,6 +145,10 @@ struct ControlStoreTables: ~Copyable {
   }
 
   func hasLocation(_ entry: ObjectPointer) -> Bool { entry.pointee.node != .none }
+  /// Somebody holds it, or it carries an error that needs no holder.
+  func exists(_ entry: ObjectPointer) -> Bool {
+    entry.pointee.node != .none || entry.pointee.status.isError
+  }
   func isFreed(_ entry: ObjectPointer) -> Bool { entry.pointee.isFreed }
   func hasSubscribers(_ entry: ObjectPointer) -> Bool { entry.pointee.subscribers != Self.end }
   func description(_ entry: ObjectPointer) -> (ByteCount, ObjectStatus) {
@@ -234,6 +239,39 @@ struct ControlStoreTables: ~Copyable {
     link = entry.pointee.moreLocations
     for _ in 1..<entry.pointee.turn { link = links[link].next }
     return NodeID(Int(links[link].value))
+  }
+
+  // MARK: Lost nodes
+
+  /// Tasks that `node` had and has not completed.
+  func openTasks(on node: NodeID) -> [TaskHandle] {
+    records.keys { $0.taskState == .queued && $0.taskNode == node }
+      .map { ObjectHandle(key: $0).producer }
+  }
+
+  /// Objects with a copy on `node`.
+  func objects(on node: NodeID) -> [ObjectHandle] {
+    records.keys { record in
+      guard record.hasObject else { return false }
+      var record = record
+      return withUnsafeMutablePointer(to: &record.object) { holds($0, node) }
+    }.map { ObjectHandle(key: $0) }
+  }
+
+  /// The last copy went with its node.
+  func markLost(_ entry: ObjectPointer) {
+    entry.pointee.status = .objectLost
+    entry.pointee.size = .zero
+  }
+
+  /// Actors that live on `node`.
+  func actors(on node: NodeID) -> [TaskHandle] {
+    actors.keys { $0.node == node }.map { TaskHandle(UInt32(truncatingIfNeeded: $0)) }
+  }
+
+  /// Whether the actor died with its node.
+  func isDead(_ creation: TaskHandle) -> Bool {
+    actors[UInt64(creation.index)]?.isFreed ?? false
   }
 
   // MARK: Subscriptions
@@ -335,6 +373,7 @@ struct ControlStoreTables: ~Copyable {
   {
     let entry = actor(creation)
     entry.pointee.node = node
+    if node == .none { entry.pointee.isFreed = true }
     var link = entry.pointee.subscribers
     entry.pointee.subscribers = Self.end
     while link != Self.end {

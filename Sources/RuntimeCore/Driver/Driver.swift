@@ -118,6 +118,9 @@ public struct Driver: ~Copyable {
     effects.append(.send(.taskSubmitted(task, wanted: wanted), to: raylet))
   }
 
+  /// The object that the next `put` makes.
+  public var nextPut: ObjectHandle { ObjectHandle(producer: root, index: -puts - 1) }
+
   /// Stores a value of `size` bytes; the new object's producer is this program.
   public mutating func put(
     _ size: ByteCount, into effects: inout EffectBuffer<Effect>

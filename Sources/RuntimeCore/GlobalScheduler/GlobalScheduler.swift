@@ -23,10 +23,13 @@ public struct GlobalScheduler: ~Copyable {
   private var placement: any PlacementPolicy
   private let records: Bool
   private var random: RandomStream
-  private let nodeCount: Int
-  private let nodes: UnsafeMutablePointer<NodeView>
-  private let sent: UnsafeMutablePointer<UInt64>
-  private let remoteBytes: UnsafeMutablePointer<UInt64>
+  private var nodeCount: Int
+  private var nodeCapacity: Int
+  private var nodes: UnsafeMutablePointer<NodeView>
+  /// By node: tasks sent to it that no heartbeat has counted yet, oldest first, each with a reference.
+  private var inFlight: UnsafeMutablePointer<RingQueue<TaskHandle>>
+  private var sent: UnsafeMutablePointer<UInt64>
+  private var remoteBytes: UnsafeMutablePointer<UInt64>
   private var directory: ObjectDirectory
   private var pending = SlotTable<Pending>()
   private var infeasible = RingQueue<TaskHandle>()
@@ -46,23 +49,28 @@ public struct GlobalScheduler: ~Copyable {
     records = parameters.recordsTransitions
     random = RandomStream(seed: seed, stream: 0x474C_4F42 << 32 | UInt64(number))
     nodeCount = totals.count
-    nodes = .allocate(capacity: max(1, nodeCount))
-    for (i, total) in totals.enumerated() {
-      var view = NodeView(total: total)
+    // The directory keeps a bit for each node, in words: room for that many costs nothing more.
+    nodeCapacity = max(1, (nodeCount + 63) / 64) * 64
+    nodes = .allocate(capacity: nodeCapacity)
+    sent = .allocate(capacity: nodeCapacity)
+    inFlight = .allocate(capacity: nodeCapacity)
+    for i in 0..<nodeCapacity {
+      var view = NodeView(total: i < totals.count ? totals[i] : .zero)
       view.averageTaskSeconds = parameters.priorTaskTime.seconds
       (nodes + i).initialize(to: view)
+      (inFlight + i).initialize(to: RingQueue())
     }
-    sent = .allocate(capacity: max(1, nodeCount))
-    sent.initialize(repeating: 0, count: max(1, nodeCount))
-    directory = ObjectDirectory(nodes: nodeCount)
-    remoteBytes = .allocate(capacity: directory.words * 64)
-    remoteBytes.initialize(repeating: 0, count: directory.words * 64)
+    sent.initialize(repeating: 0, count: nodeCapacity)
+    directory = ObjectDirectory(nodes: nodeCapacity)
+    remoteBytes = .allocate(capacity: nodeCapacity)
+    remoteBytes.initialize(repeating: 0, count: nodeCapacity)
     averageTaskSeconds = parameters.priorTaskTime.seconds
     averageBandwidth = parameters.priorBandwidth.bytesPerSecond
   }
 
   deinit {
     nodes.deallocate()
+    inFlight.deinitialize(count: nodeCapacity).deallocate()
     sent.deallocate()
     remoteBytes.deallocate()
   }
@@ -91,7 +99,7 @@ public struct GlobalScheduler: ~Copyable {
     case .heartbeat(let handle):
       heard(payloads.take(handle), at: now, into: &effects)
     case .objectLocated(let object, let node, let size, _):
-      guard let slot = directory.find(object) else { return }
+      guard let slot = directory.find(object), node != .none else { return }
       directory.setHolder(slot, node, size: size)
     case .locationsListed(let object):
       guard let slot = directory.find(object) else { return }
@@ -103,6 +111,8 @@ public struct GlobalScheduler: ~Copyable {
       answered(slot, at: now, into: &effects)
       directory.remove(object)
       specs.release(object.producer)
+    case .nodeLost(let node):
+      lose(node, into: &effects)
     default:
       preconditionFailure("global scheduler \(number) does not understand \(message.kind)")
     }
@@ -177,6 +187,8 @@ public struct GlobalScheduler: ~Copyable {
     let index = Int(node.index)
     nodes[index].inFlight += 1
     sent[index] += 1
+    specs.retain(task)
+    inFlight[index].append(task)
     if records { effects.append(.record(.placed(task, node))) }
     effects.append(.send(.taskPlaced(task), to: .raylet(node)))
   }
@@ -204,8 +216,12 @@ public struct GlobalScheduler: ~Copyable {
     _ heartbeat: Heartbeat, at now: Instant, into effects: inout EffectBuffer<Effect>
   ) {
     let index = Int(heartbeat.node.index)
+    if index >= nodeCount { addNodes(upTo: index) }
     let node = nodes + index
     let inFlight = sent[index] - heartbeat.placementsReceived
+    while self.inFlight[index].count > Int(inFlight) {
+      specs.release(self.inFlight[index].popFirst().unsafelyUnwrapped)
+    }
     let changed = node.pointee.total != heartbeat.total
     node.pointee.total = heartbeat.total
     node.pointee.queueLength = heartbeat.queueLength
@@ -222,5 +238,46 @@ public struct GlobalScheduler: ~Copyable {
     for _ in 0..<infeasible.count {
       place(infeasible.popFirst().unsafelyUnwrapped, at: now, into: &effects)
     }
+  }
+
+  // MARK: Nodes that come and go
+
+  /// Nodes with numbers up to `index` have joined; those that have not reported yet have nothing.
+  private mutating func addNodes(upTo index: Int) {
+    if index >= nodeCapacity {
+      let capacity = (index / 64 + 1) * 64
+      directory.grow(nodes: capacity)
+      func larger<T: ~Copyable>(_ old: UnsafeMutablePointer<T>) -> UnsafeMutablePointer<T> {
+        let new = UnsafeMutablePointer<T>.allocate(capacity: capacity)
+        new.moveInitialize(from: old, count: nodeCapacity)
+        old.deallocate()
+        return new
+      }
+      nodes = larger(nodes)
+      inFlight = larger(inFlight)
+      sent = larger(sent)
+      remoteBytes = larger(remoteBytes)
+      for i in nodeCapacity..<capacity {
+        (nodes + i).initialize(to: NodeView(total: .zero))
+        (inFlight + i).initialize(to: RingQueue())
+        (sent + i).initialize(to: 0)
+        (remoteBytes + i).initialize(to: 0)
+      }
+      nodeCapacity = capacity
+    }
+    nodeCount = max(nodeCount, index + 1)
+  }
+
+  /// A node ended. What was on its way there may not have been logged: the task table hears of it, and
+  /// after that of the loss: every scheduler says both, and the table takes the second once.
+  private mutating func lose(_ node: NodeID, into effects: inout EffectBuffer<Effect>) {
+    let index = Int(node.index)
+    guard index < nodeCount else { return }
+    nodes[index].isAlive = false
+    while let task = inFlight[index].popFirst() {
+      effects.append(.send(.taskLogged(task, node), to: map.head(map.shard(specs[task].id))))
+      specs.release(task)
+    }
+    for shard in 0..<map.shards { effects.append(.send(.nodeLost(node), to: map.head(shard))) }
   }
 }

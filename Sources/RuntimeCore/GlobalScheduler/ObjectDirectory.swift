@@ -23,12 +23,26 @@ struct ObjectDirectory: ~Copyable {
   /// Holders of each entry, a bit for each node, `words` words an entry.
   private var holders: UnsafeMutablePointer<UInt64>
   private var capacity: Int
-  let words: Int
+  private(set) var words: Int
 
   init(nodes: Int) {
     words = max(1, (nodes + 63) / 64)
     capacity = 16
     holders = .allocate(capacity: capacity * words)
+  }
+
+  /// Makes room for nodes with numbers below `nodes`.
+  mutating func grow(nodes: Int) {
+    let wider = (nodes + 63) / 64
+    guard wider > words else { return }
+    let larger = UnsafeMutablePointer<UInt64>.allocate(capacity: capacity * wider)
+    larger.initialize(repeating: 0, count: capacity * wider)
+    for entry in 0..<entries.slotCount {
+      (larger + entry * wider).update(from: holders + entry * words, count: words)
+    }
+    holders.deallocate()
+    holders = larger
+    words = wider
   }
 
   deinit { holders.deallocate() }

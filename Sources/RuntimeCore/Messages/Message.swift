@@ -10,6 +10,14 @@ public enum ObjectStatus: UInt8, Sendable, BitwiseCopyable {
   case freed
   /// Larger than the store of the node that should hold it.
   case storeFull
+  /// The worker that ran the task ended before the task did.
+  case workerCrashed
+  /// The node that had the task ended before the task did.
+  case nodeDied
+  /// The actor's worker or node ended: all its later methods carry this.
+  case actorDied
+  /// Every copy was on nodes that ended.
+  case objectLost
 
   @inlinable public var isError: Bool { self != .value }
 }
@@ -52,6 +60,10 @@ public enum Message: Sendable, BitwiseCopyable {
   case taskFinished(TaskHandle, WorkerID, ObjectStatus)
   /// The world to a raylet: a worker process is up.
   case workerStarted(WorkerID)
+  /// The world to a raylet: a worker process ended, whatever it was doing.
+  case workerLost(WorkerID)
+  /// The world to raylets and global schedulers, and these to the GCS: a node ended. A write there.
+  case nodeLost(NodeID)
   /// The world to a raylet: so many bytes are about to be written into the store.
   case roomRequested(ByteCount)
   /// The world to a raylet: a client reads the object in place, and has done so.
@@ -97,11 +109,13 @@ public enum Message: Sendable, BitwiseCopyable {
   // MARK: Answers and notifications of the GCS
   /// The client's writes on this task, up to its completion, are on every member of the chain.
   case writesCommitted(TaskHandle)
+  /// No node: there is no copy to be had, and the status says why.
   case objectLocated(ObjectHandle, NodeID, ByteCount, ObjectStatus)
   case locationLost(ObjectHandle, NodeID)
   /// Every location known at the look-up, perhaps none, has been told.
   case locationsListed(ObjectHandle)
   case objectFreed(ObjectHandle)
+  /// No node: the actor died with the one that it was on.
   case actorLocated(TaskHandle, NodeID)
   case functionPublished(FunctionID)
 

@@ -13,6 +13,7 @@ public enum MessageKind: UInt8, Sendable, CaseIterable, BitwiseCopyable {
   case functionPublished, updatePropagated, updatesAcknowledged, timerFired
   case polled, pollAnswered
   case roomRequested, objectPinned, objectUnpinned, objectRestored
+  case workerLost, nodeLost
 
   /// The name in profiles and listings: `task-submitted`.
   public var name: String {
@@ -71,29 +72,47 @@ extension Message {
     case .objectPinned: .objectPinned
     case .objectUnpinned: .objectUnpinned
     case .objectRestored: .objectRestored
+    case .workerLost: .workerLost
+    case .nodeLost: .nodeLost
     }
   }
 }
 
 extension Message {
-  /// Bytes on the wire: a frame header of 16, then the encoded fields. Identifiers travel whole
-  /// (a task 16, an object 20), and a specification with its arguments where the message carries one.
+  /// Bytes of the message on the wire, as `WireFormat` encodes it: a frame header of 16, then the
+  /// fields. Identifiers travel whole (a task 16, an object 20), and a specification with its
+  /// arguments where the message carries one. The announcement of a new demand is not counted.
   public func wireSize(_ specs: TaskSpecTable, _ payloads: MessagePayloads) -> Int {
     let header = 16
     switch self {
-    case .taskSubmitted(let task, _), .taskEscalated(let task), .taskPlaced(let task),
-      .taskLogged(let task, _):
-      let spec = specs[task]
-      return header + 64 + 20 * spec.argumentCount + Int(spec.valueBytes)
-    case .heartbeat: return header + 64
+    case .taskSubmitted(let task, _), .taskEscalated(let task), .taskPlaced(let task):
+      return header + Self.wireSize(specs[task])
+    case .taskLogged(let task, _): return header + 4 + Self.wireSize(specs[task])
+    case .taskCompleted(let task, _, _): return header + 23 + 8 * Int(specs[task].returns)
+    case .objectReady, .objectWanted, .objectLookedUp, .taskFinished: return header + 21
+    case .objectPut: return header + 28
     case .referencesFreed(let batch), .objectsFreed(let batch):
-      return header + 20 * payloads.batch(batch).pointee.count
+      return header + 4 + 20 * payloads.batch(batch).pointee.count
+    case .heartbeat: return header + 96
+    case .chunkArrived, .locationAdded, .objectLocated: return header + 33
+    case .locationRemoved, .locationLost: return header + 24
+    case .objectRequested, .objectRefused, .objectPinned, .objectUnpinned, .locationsListed,
+      .objectFreed, .actorCreated, .actorLocated:
+      return header + 20
+    case .actorLookedUp, .writesCommitted: return header + 16
+    case .polled, .pollAnswered, .timerFired, .roomRequested: return header + 8
+    case .workerBlocked, .workerUnblocked, .workerStarted, .workerLost, .objectRestored,
+      .chunkSent, .functionRegistered, .functionPublished, .nodeRegistered, .nodeLost,
+      .updatesAcknowledged:
+      return header + 4
+    case .functionsFollowed: return header
     case .updatePropagated(let update, _):
+      // The update's own header (kind, flags, client, sequence number, epoch) is as long as a frame's.
       return header + payloads.update(update).update.wireSize(specs, payloads)
-    case .chunkArrived: return header + 36
-    case .timerFired, .functionsFollowed, .workerBlocked, .workerUnblocked, .workerStarted:
-      return header + 8
-    default: return header + 40
     }
+  }
+
+  private static func wireSize(_ spec: TaskSpec) -> Int {
+    68 + (spec.actor == .none ? 0 : 16) + 20 * spec.argumentCount + Int(spec.valueBytes)
   }
 }

@@ -14,8 +14,8 @@ struct ActorTable: ~Copyable {
     /// Methods under way at its worker.
     var running: UInt32
     var isAlive: Bool
-    /// The constructor failed: every method carries its error.
-    var isFailed: Bool
+    /// The constructor failed or the actor died: every method carries this error.
+    var failure: ObjectStatus
   }
 
   struct CallerQueue: BitwiseCopyable {
@@ -42,7 +42,7 @@ struct ActorTable: ~Copyable {
     let slot = actors.insert(
       Actor(
         creation: creation, worker: .max, runHead: Self.end, runTail: Self.end, running: 0,
-        isAlive: false, isFailed: false))
+        isAlive: false, failure: .value))
     slots.set(UInt64(creation.index), slot)
     return slot
   }

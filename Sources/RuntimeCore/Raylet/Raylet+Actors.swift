@@ -27,12 +27,16 @@ extension Raylet {
   }
 
   mutating func actorLocated(
-    _ creation: TaskHandle, _ home: NodeID, into effects: inout EffectBuffer<Effect>
+    _ creation: TaskHandle, _ home: NodeID, at now: Instant,
+    into effects: inout EffectBuffer<Effect>
   ) {
+    if home == .none { bury(creation) }
     actorNodes.set(UInt64(creation.index), home)
     for _ in 0..<methodsAwaitingActor.count {
       let task = methodsAwaitingActor.popFirst().unsafelyUnwrapped
-      if specs[task].actor == creation {
+      if specs[task].actor == creation && home == .none {
+        enqueue(task, notifies: false, at: now, into: &effects)
+      } else if specs[task].actor == creation {
         effects.append(.send(.taskPlaced(task), to: .raylet(home)))
       } else {
         methodsAwaitingActor.append(task)
@@ -42,14 +46,14 @@ extension Raylet {
 
   /// The constructor has run or failed: methods may come, and those that wait here go on.
   mutating func actorExists(
-    _ creation: TaskHandle, _ worker: WorkerID, isFailed: Bool, at now: Instant,
+    _ creation: TaskHandle, _ worker: WorkerID, failure: ObjectStatus, at now: Instant,
     into effects: inout EffectBuffer<Effect>
   ) {
     let slot = actors.find(creation)!
     let actor = actors.pointer(slot)
     actor.pointee.worker = worker.index
     actor.pointee.isAlive = true
-    actor.pointee.isFailed = isFailed
+    actor.pointee.failure = failure
     effects.append(.send(.actorCreated(creation, node), to: map.head(shard(creation))))
     runMethods(of: slot, at: now, into: &effects)
   }
@@ -58,6 +62,10 @@ extension Raylet {
     _ slot: UInt32, at now: Instant, into effects: inout EffectBuffer<Effect>
   ) {
     let actor = actors.find(specs[tasks.pointer(slot).pointee.handle].actor)!
+    if actors.pointer(actor).pointee.failure == .actorDied {
+      complete(slot, .actorDied, at: now, into: &effects)
+      return
+    }
     actors.advance(slot, actor: actor, specs, tasks)
     runMethods(of: actor, at: now, into: &effects)
   }
@@ -69,13 +77,76 @@ extension Raylet {
   ) {
     while let slot = actors.takeNext(actor, tasks, limit: parameters.actorPipelineLimit) {
       let record = actors.pointer(actor)
-      let error = record.pointee.isFailed ? .taskFailed : tasks.pointer(slot).pointee.inputError
+      let failure = record.pointee.failure
+      let error = failure.isError ? failure : tasks.pointer(slot).pointee.inputError
       if error.isError {
         complete(slot, error, at: now, into: &effects)
         continue
       }
       record.pointee.running += 1
       run(slot, on: WorkerID(Int(record.pointee.worker)), at: now, into: &effects)
+    }
+  }
+
+  // MARK: Death
+
+  /// Remembers an actor that died elsewhere: its methods end here, with that error.
+  private mutating func bury(_ creation: TaskHandle) {
+    guard actors.find(creation) == nil else { return }
+    specs.retain(creation)
+    let grave = actors.pointer(actors.add(creation))
+    grave.pointee.isAlive = true
+    grave.pointee.failure = .actorDied
+  }
+
+  /// A worker process ended: what it ran, and what was to follow there, ends with an error. An actor
+  /// dies with its worker.
+  mutating func workerLost(
+    _ worker: WorkerID, at now: Instant, into effects: inout EffectBuffer<Effect>
+  ) {
+    let record = workers.pointer(worker).pointee
+    let isActor = record.actor != WorkerPool.none
+    if isActor {
+      let actor = actors.pointer(record.actor)
+      actor.pointee.failure = .actorDied
+      actor.pointee.running = 0
+      giveBack(specs.demand(actor.pointee.creation), record.gpus)
+    } else if record.task != WorkerPool.none {
+      let demand = specs.demand(shape: tasks.pointer(record.task).pointee.shape)
+      let isBlocked = tasks.pointer(record.task).pointee.state == .blocked
+      giveBack(isBlocked ? demand - demand.cpuOnly : demand, record.gpus)
+    }
+    workers.remove(worker)
+    var slot = record.task
+    while slot != WorkerPool.none {
+      let (handle, next) = (tasks.pointer(slot).pointee.handle, tasks.pointer(slot).pointee.next)
+      complete(slot, isActor ? .actorDied : .workerCrashed, at: now, into: &effects)
+      if specs[handle].kind == .actorCreation {
+        actorExists(handle, .none, failure: .actorDied, at: now, into: &effects)
+      }
+      slot = next
+    }
+    if isActor { runMethods(of: record.actor, at: now, into: &effects) }
+    pipelinesAreFull = false
+    dispatch(at: now, into: &effects)
+  }
+
+  private mutating func giveBack(_ demand: ResourceVector, _ gpus: GPUAssignment) {
+    available += demand
+    if gpus != .none { self.gpus.giveBack(gpus) }
+  }
+
+  /// A node ended: what was to come from it is looked for elsewhere, its actors are dead.
+  mutating func nodeLost(
+    _ lost: NodeID, at now: Instant, into effects: inout EffectBuffer<Effect>
+  ) {
+    for key in actorNodes.keys(where: { $0 == lost }) {
+      let creation = TaskHandle(UInt32(truncatingIfNeeded: key))
+      actorNodes.set(key, .none)
+      bury(creation)
+    }
+    for key in pulls.keys(from: lost) {
+      refused(ObjectHandle(key: key), at: now, into: &effects)
     }
   }
 }

@@ -57,6 +57,11 @@ extension Raylet {
     guard let interest = dependencies.interest(object), !interest.pointee.isPulling,
       store.find(object) == nil
     else { return }
+    if holder == .none {
+      objectIsLocal(object, status, at: now, into: &effects)
+      dispatch(at: now, into: &effects)
+      return
+    }
     if holder == node {
       if isBeingFreed(object) {
         objectIsLocal(object, .freed, at: now, into: &effects)

@@ -75,7 +75,11 @@ extension Raylet {
       // The actor goes by its creation's handle for life, even when the future of it is freed.
       specs.retain(task)
       _ = actors.add(task)
-    case .actorMethod: actors.enqueue(slot, specs, tasks)
+    case .actorMethod:
+      // The order of a dead actor's methods matters to nobody.
+      if let actor = actors.find(spec.actor), actors.pointer(actor).pointee.failure != .actorDied {
+        actors.enqueue(slot, specs, tasks)
+      }
     case .task, .driver: break
     }
     waitingCount += 1
@@ -119,7 +123,7 @@ extension Raylet {
       let (handle, error) = (task.pointee.handle, task.pointee.inputError)
       complete(slot, error, at: now, into: &effects)
       if specs[handle].kind == .actorCreation {
-        actorExists(handle, .none, isFailed: true, at: now, into: &effects)
+        actorExists(handle, .none, failure: .taskFailed, at: now, into: &effects)
       }
     } else {
       ready.append(slot, shape: task.pointee.shape, atFront: youngestFirst, tasks)
@@ -260,7 +264,7 @@ extension Raylet {
     switch spec.kind {
     case .actorMethod: runMethods(of: record.pointee.actor, at: now, into: &effects)
     case .actorCreation:
-      actorExists(task, worker, isFailed: status.isError, at: now, into: &effects)
+      actorExists(task, worker, failure: status, at: now, into: &effects)
     case .task, .driver: break
     }
     dispatch(at: now, into: &effects)

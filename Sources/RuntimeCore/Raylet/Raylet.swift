@@ -121,6 +121,16 @@ public struct Raylet: ~Copyable {
   public var taskCount: Int { tasks.count }
   public var availableResources: ResourceVector { available }
 
+  /// Whether chunks of this object are expected.
+  public func isPulling(_ object: ObjectHandle) -> Bool { pulls.pull(object) != nil }
+  /// Whether the local store has it.
+  public func holds(_ object: ObjectHandle) -> Bool { store.find(object) != nil }
+
+  /// How an object of the local store stands; nil when it is not there.
+  public func status(_ object: ObjectHandle) -> ObjectStatus? {
+    store.find(object).map { store[$0].status }
+  }
+
   /// Bytes of heap that this raylet holds.
   public var memoryBytes: Int {
     tasks.memoryBytes + workers.memoryBytes + actors.memoryBytes + store.memoryBytes
@@ -186,7 +196,11 @@ public struct Raylet: ~Copyable {
       workers.started(worker)
       dispatch(at: now, into: &effects)
     case .actorLocated(let creation, let home):
-      actorLocated(creation, home, into: &effects)
+      actorLocated(creation, home, at: now, into: &effects)
+    case .workerLost(let worker):
+      workerLost(worker, at: now, into: &effects)
+    case .nodeLost(let lost):
+      nodeLost(lost, at: now, into: &effects)
     case .timerFired(let token):
       timerFired(token, at: now, into: &effects)
     case .functionPublished, .locationLost, .locationsListed:

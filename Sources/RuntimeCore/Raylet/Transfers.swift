@@ -70,6 +70,9 @@ struct PullManager: ~Copyable {
     if waitingGets.popFirst() == nil { _ = waitingArguments.popFirst() }
   }
 
+  /// What is being fetched from `node`, or waits to be.
+  func keys(from node: NodeID) -> [UInt64] { pulls.keys { $0.from == node } }
+
   /// The pull ended, with or without the object.
   mutating func finish(_ object: ObjectHandle) {
     guard let pull = pulls.remove(object.key), pull.isActive else { return }

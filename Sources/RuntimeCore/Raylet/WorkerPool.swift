@@ -112,6 +112,24 @@ struct WorkerPool: ~Copyable {
     pooled -= 1
   }
 
+  /// The worker's process has ended.
+  mutating func remove(_ id: WorkerID) {
+    let worker = workers.pointer(id.index)
+    switch worker.pointee.state {
+    case .starting: starting -= 1
+    case .blocked: blocked -= 1
+    case .running: break
+    case .idle:
+      for _ in 0..<idle.count {
+        let index = idle.popFirst().unsafelyUnwrapped
+        if index != id.index { idle.append(index) }
+      }
+    }
+    if worker.pointee.actor == Self.none { pooled -= 1 }
+    worker.pointee.pipelineShape = nil
+    workers.remove(id.index)
+  }
+
   mutating func block(_ id: WorkerID) {
     workers.pointer(id.index).pointee.state = .blocked
     blocked += 1

@@ -24,26 +24,44 @@ struct EndToEnd: WorkloadProgram {
   var largestObject: ByteCount { max(sizeA, sizeB) }
   var driverNode: NodeID? { NodeID(0) }
 
-  func run(_ ray: Session, _ sink: MeasureSink) async throws {
+  // The figure begins with the announcement of `add`.
+  var announcesFunctions: Bool { false }
+
+  struct Functions: Sendable {
+    let makeB: RemoteFunction<Sized<Int>>
+    let add: RemoteFunction<Sized<Int>, Sized<Int>, Int>
+  }
+
+  func register(_ library: FunctionLibrary) -> Functions {
+    Functions(
+      makeB: library.remote("make_b", TaskOptions(outputSize: sizeB, resources: .zero)) {
+        [sizeB] in Sized(4, size: sizeB)
+      },
+      add: library.remote("add", TaskOptions(duration: duration, outputSize: ByteCount(8))) {
+        [duration] (a: Sized<Int>, b: Sized<Int>) in
+        TaskContext.spend(duration)
+        return a.value + b.value
+      })
+  }
+
+  func run(_ ray: Session, _ functions: Functions, _ sink: MeasureSink) async throws {
     let sites = ray.lanes(named: "site")
     guard sites.count > 1 else {
       throw ProgramError("the cluster's nodes have no resources site0 and site1")
     }
-    var elsewhere = TaskOptions(outputSize: sizeB, resources: .zero)
+    var elsewhere = functions.makeB.options
     elsewhere.resources.lanes[sites[1]] = 1
-    let makeB = ray.remote("make_b", elsewhere) { () -> Int in 4 }
-    let b = ray.submit(makeB)
+    ray.announce(functions.makeB)
+    let b = ray.submit(functions.makeB, options: elsewhere)
     _ = await ray.wait([b], fetch: false)
-    let a = ray.put(3, size: sizeA)
+    let a = try await ray.put(Sized(3, size: sizeA), size: sizeA)
     // Everything before has settled: what follows is the figure, its steps one after another.
     await ray.sleep(.milliseconds(50))
     sink.report("walk begins", ray.now.seconds, unit: "s")
-    let add = ray.remote("add", TaskOptions(duration: duration, outputSize: ByteCount(8))) {
-      (a: Int, b: Int) in a + b
-    }
+    ray.announce(functions.add)
     await ray.sleep(.milliseconds(10))
     let submitted = ray.now
-    let c = ray.submit(add, .ref(a), .ref(b))
+    let c = ray.submit(functions.add, .ref(a), .ref(b))
     // Fig 7b begins while the task runs: `get` finds no entry in the object table.
     await ray.sleep(TimeSpan(nanoseconds: duration.nanoseconds / 2))
     let start = ray.now

@@ -55,30 +55,44 @@ struct EvolutionStrategies: WorkloadProgram {
 
   var largestObject: ByteCount { max(policySize, resultSize) }
 
-  func run(_ ray: Session, _ sink: MeasureSink) async throws {
+  /// Known by its iteration.
+  typealias Policy = Sized<Int>
+
+  struct Functions: Sendable {
+    let tree: AggregationFunctions?
+    let rollout: RemoteFunction<Void>
+  }
+
+  func register(_ library: FunctionLibrary) -> Functions {
+    Functions(
+      tree: aggregation == .tree ? AggregationFunctions(self, library) : nil,
+      rollout: library.modelled("rollout", TaskOptions(outputSize: resultSize)))
+  }
+
+  func run(_ ray: Session, _ functions: Functions, _ sink: MeasureSink) async throws {
     var random = RandomStream(seed: ray.seed, stream: 0x4553)
     let count = max(1, Int(iterations.draw(&random).rounded()))
-    let tree = aggregation == .tree ? try await AggregationTree(self, ray) : nil
-    let rollout = ray.modelled("rollout", TaskOptions(outputSize: resultSize))
+    var tree: AggregationTree?
+    if let functions = functions.tree { tree = try await AggregationTree(self, functions, ray) }
     let iterationTimes = sink.latency("iteration")
     let begin = ray.now
     for iteration in 0..<count {
       let start = ray.now
-      let policy = ray.put((), size: policySize)
+      let policy = try await ray.put(Policy(iteration, size: policySize), size: policySize)
       var options = TaskOptions(outputSize: resultSize)
       var results: [ObjectRef<Void>] = []
       results.reserveCapacity(tasks)
       for _ in 0..<tasks {
         let steps = steps.draw(&random)
         options.duration = TimeSpan(seconds: steps * stepTime.seconds)
-        results.append(ray.submit(rollout, after: [policy.handle], options: options))
+        results.append(ray.submit(functions.rollout, after: [policy], options: options))
       }
       if let tree {
         try await tree.sum(results, ray)
       } else {
         // As results come, in the order of submission: combining overlaps with the rest.
         for block in results.chunks(ofCount: 100) {
-          _ = try await ray.get(Array(block))
+          try await ray.get(Array(block))
           ray.compute(combineTime * UInt64(block.count))
         }
       }
@@ -95,62 +109,81 @@ struct EvolutionStrategies: WorkloadProgram {
   }
 }
 
+/// What aggregation actors are and do.
+struct AggregationFunctions: Sendable {
+  /// The state is the number of calls so far.
+  let type: ActorClass<Int>
+  /// Adds up as many inputs as it is told.
+  let sum: ActorMethod<Int, Int, Sized<Int>>
+
+  init(_ es: EvolutionStrategies, _ library: FunctionLibrary) {
+    type = library.actorClass("Aggregator", TaskOptions(resources: .zero)) { 0 }
+    let size = es.policySize
+    sum = library.method("sum", of: type, TaskOptions(outputSize: size, resources: .zero)) {
+      [combineTime = es.combineTime] (calls: inout Int, inputs: Int) in
+      calls += 1
+      TaskContext.spend(combineTime * UInt64(inputs))
+      return Sized(calls, size: size)
+    }
+  }
+}
+
 /// Aggregation actors in levels. Those of the lowest take the rollouts' results, each its share; those
 /// above take the sums of `fanIn` below. The driver gets the sum of the single top actor.
 private struct AggregationTree {
-  typealias Actor = ActorRef<Int>
-
-  let levels: [[Actor]]
-  let method: ActorMethod<Int, Void>
+  let levels: [[ActorRef<Int>]]
+  let functions: AggregationFunctions
   let combineTime: TimeSpan
   let fanIn: Int
   let share: Int
 
-  init(_ es: EvolutionStrategies, _ ray: Session) async throws {
+  init(
+    _ es: EvolutionStrategies, _ functions: AggregationFunctions, _ ray: Session
+  ) async throws {
     // An actor without any demand stays on the driver's node; a resource that only the worker nodes
     // have spreads the aggregators without taking CPUs from the rollouts.
-    var place = TaskOptions(resources: .zero)
+    var place = functions.type.options
     if !es.aggregatorResource.isEmpty {
       guard let lane = ray.lane(of: es.aggregatorResource) else {
         throw ProgramError("no node of the cluster has the resource '\(es.aggregatorResource)'")
       }
       place.resources.lanes[lane] = ResourceVector.unitsPerOne
     }
-    let type = ray.actorClass("Aggregator", place) { 0 }
-    var options = TaskOptions(resources: .zero)
-    options.outputSize = es.policySize
-    let method = ray.method("sum", of: type, options) { (calls: inout Int) in calls += 1 }
-    var levels: [[Actor]] = []
+    var levels: [[ActorRef<Int>]] = []
     share = es.tasksPerAggregator
     var width = (es.tasks + es.tasksPerAggregator - 1) / es.tasksPerAggregator
     while true {
-      levels.append((0..<width).map { _ in ray.create(type) })
+      levels.append((0..<width).map { _ in ray.create(functions.type, options: place) })
       if width == 1 { break }
       width = (width + es.fanIn - 1) / es.fanIn
     }
     for level in levels { _ = await ray.wait(level.map(\.created), count: level.count) }
     self.levels = levels
-    self.method = method
+    self.functions = functions
     combineTime = es.combineTime
     fanIn = es.fanIn
   }
 
   func sum(_ results: [ObjectRef<Void>], _ ray: Session) async throws {
-    var inputs = results.map(\.handle)
-    var sums: [ObjectRef<Void>] = []
-    for (depth, level) in levels.enumerated() {
-      let size = depth == 0 ? share : fanIn
-      var next: [ObjectRef<Void>] = []
-      for (i, actor) in level.enumerated() {
-        let part = Array(inputs[i * size..<min((i + 1) * size, inputs.count)])
-        var options = method.options
-        options.duration = combineTime * UInt64(part.count)
-        next.append(ray.call(actor, method, after: part, options: options))
-      }
-      sums += next
-      inputs = next.map(\.handle)
+    var sums = add(results, by: share, levels[0], ray)
+    var all = sums
+    for level in levels.dropFirst() {
+      sums = add(sums, by: fanIn, level, ray)
+      all += sums
     }
-    try await ray.get(sums[sums.count - 1])
-    ray.free(sums)
+    _ = try await ray.get(sums[0])
+    ray.free(all)
+  }
+
+  /// One level: each actor adds up `size` of the inputs, the last one the rest.
+  private func add<Value>(
+    _ inputs: [ObjectRef<Value>], by size: Int, _ level: [ActorRef<Int>], _ ray: Session
+  ) -> [ObjectRef<Sized<Int>>] {
+    var options = functions.sum.options
+    return zip(level, inputs.chunks(ofCount: size)).map { actor, part in
+      options.duration = combineTime * UInt64(part.count)
+      return ray.call(
+        actor, functions.sum, .value(part.count), after: Array(part), options: options)
+    }
   }
 }

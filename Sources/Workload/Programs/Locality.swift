@@ -24,7 +24,19 @@ struct Locality: WorkloadProgram {
 
   var largestObject: ByteCount { objectSize }
 
-  func run(_ ray: Session, _ sink: MeasureSink) async throws {
+  struct Functions: Sendable {
+    let produce: RemoteFunction<Void>
+    let consume: RemoteFunction<Void>
+  }
+
+  func register(_ library: FunctionLibrary) -> Functions {
+    Functions(
+      produce: library.modelled("produce", TaskOptions(outputSize: objectSize)),
+      consume: library.modelled(
+        "consume", TaskOptions(duration: duration, outputSize: ByteCount(8))))
+  }
+
+  func run(_ ray: Session, _ functions: Functions, _ sink: MeasureSink) async throws {
     var random = RandomStream(seed: ray.seed, stream: 0x4C4F43)
     let sites = ray.lanes(named: "site")
     guard !sites.isEmpty else {
@@ -32,18 +44,16 @@ struct Locality: WorkloadProgram {
     }
     let log = sink.latency("task latency")
     var sum = 0.0
-    let produce = ray.modelled("produce", TaskOptions(outputSize: objectSize))
-    let consume = ray.modelled("consume", TaskOptions(duration: duration, outputSize: ByteCount(8)))
     for _ in 0..<tasks {
       // A fresh object each time, on a node drawn at random: copies that earlier tasks pulled must
       // not help later ones.
-      var options = produce.options
+      var options = functions.produce.options
       options.resources = .zero
       options.resources.lanes[sites[Int(random.below(UInt64(sites.count)))]] = 1
-      let object = ray.submit(produce, after: [], options: options)
+      let object = ray.submit(functions.produce, options: options)
       _ = await ray.wait([object], fetch: false)
       let start = ray.now
-      let task = ray.submit(consume, after: [object.handle])
+      let task = ray.submit(functions.consume, after: [object])
       _ = await ray.wait([task], fetch: false)
       let latency = ray.now.since(start)
       log.record(latency)

@@ -40,10 +40,15 @@ struct MonteCarloPi: WorkloadProgram {
     return hits
   }
 
-  func run(_ ray: Session, _ sink: MeasureSink) async throws {
-    let count = ray.remote("count_hits", TaskOptions(outputSize: ByteCount(8), valueBytes: 24)) {
+  func register(_ library: FunctionLibrary) -> RemoteFunction<UInt64, Int, Int, Int> {
+    library.remote("count_hits", TaskOptions(outputSize: ByteCount(8), valueBytes: 24)) {
       (seed: UInt64, task: Int, samples: Int) in Self.hits(seed: seed, task: task, samples: samples)
     }
+  }
+
+  func run(
+    _ ray: Session, _ count: RemoteFunction<UInt64, Int, Int, Int>, _ sink: MeasureSink
+  ) async throws {
     var random = RandomStream(seed: ray.seed, stream: 0x5049)
     let begin = ray.now
     var options = count.options

@@ -63,71 +63,96 @@ struct ParameterServer: WorkloadProgram {
     return sum
   }
 
-  func run(_ ray: Session, _ sink: MeasureSink) async throws {
-    var random = RandomStream(seed: ray.seed, stream: 0x5053)
-    let truth = (0..<dimension).map { _ in 2 * random.unit() - 1 }
+  private func truth(_ seed: UInt64) -> [Double] {
+    var random = RandomStream(seed: seed, stream: 0x5053)
+    return (0..<dimension).map { _ in 2 * random.unit() - 1 }
+  }
+
+  /// A part of the parameters, as large as if the model had the size that the file gives.
+  typealias Part = Sized<[Double]>
+
+  struct Functions: Sendable {
+    let server: ActorClass<[Double]>
+    let pull: ActorMethod<[Double], Int, Part>
+    let push: ActorMethod<[Double], [Double], Double, Void>
+    let loop: RemoteFunction<[ActorRef<[Double]>], Int, Int, Double, [TimeSpan]>
+  }
+
+  func register(_ library: FunctionLibrary) -> Functions {
     let part = ByteCount(max(1, parameterSize.bytes / UInt64(shards)))
-    let server = ray.actorClass("Shard", TaskOptions(resources: .zero)) { [Double]() }
-    let pull = ray.method(
+    let server = library.actorClass("Shard", TaskOptions(resources: .zero)) { [Double]() }
+    let pull = library.method(
       "pull", of: server, TaskOptions(outputSize: part, resources: .zero)
-    ) { (weights: inout [Double], size: Int) -> [Double] in
+    ) { (weights: inout [Double], size: Int) in
       if weights.isEmpty { weights = [Double](repeating: 0, count: size) }
-      return weights
+      return Part(weights, size: part)
     }
-    let push = ray.method(
+    let push = library.method(
       "push", of: server, TaskOptions(outputSize: ByteCount(8), resources: .zero)
-    ) { [rate] (weights: inout [Double], gradient: [Double], share: Double) -> Int in
+    ) { [rate] (weights: inout [Double], gradient: [Double], share: Double) in
       if weights.isEmpty { weights = [Double](repeating: 0, count: gradient.count) }
       for i in weights.indices { weights[i] -= rate * share * gradient[i] }
-      return 0
     }
-    let servers = (0..<shards).map { _ in ray.create(server) }
-    let begin = ray.now
-    let log = sink.latency("gradient step")
-
-    // One worker's loop: the program of a task, so that it blocks by itself.
-    let loop = ray.program("worker", TaskOptions(outputSize: ByteCount(8))) {
-      [self] (ray: Session, number: Int, count: Int, share: Double) -> Int in
+    // One worker's loop: the program of a task, so that it blocks by itself. Its result: how long
+    // each of its steps took.
+    let loop = library.program("worker", TaskOptions(outputSize: ByteCount(8))) {
+      [self]
+      (ray: Session, servers: [ActorRef<[Double]>], number: Int, count: Int, share: Double) in
       var random = RandomStream(seed: ray.seed, stream: 0x5753 << 32 | UInt64(number))
+      let truth = truth(ray.seed)
+      var times: [TimeSpan] = []
       for _ in 0..<count {
         let start = ray.now
-        let parts = servers.enumerated().map { shard, actor in
-          ray.call(actor, pull, .value(range(shard).count))
-        }
-        let weights = try await ray.get(parts).flatMap { $0 }
+        let parts = pulls(servers, pull, ray)
+        let weights = try await ray.get(parts).flatMap(\.value)
         ray.compute(TimeSpan(seconds: gradientTime.draw(&random)))
         let step = gradient(weights, truth, &random)
         let pushes = servers.enumerated().map { shard, actor in
           ray.call(actor, push, .value(Array(step[range(shard)])), .value(share))
         }
-        _ = try await ray.get(pushes)
+        try await ray.get(pushes)
         ray.free(parts)
         ray.free(pushes)
-        log.record(ray.now.since(start))
+        times.append(ray.now.since(start))
       }
-      return count
+      return times
     }
+    return Functions(server: server, pull: pull, push: push, loop: loop)
+  }
+
+  private func pulls(
+    _ servers: [ActorRef<[Double]>], _ pull: ActorMethod<[Double], Int, Part>, _ ray: Session
+  ) -> [ObjectRef<Part>] {
+    servers.enumerated().map { shard, actor in
+      ray.call(actor, pull, .value(range(shard).count))
+    }
+  }
+
+  func run(_ ray: Session, _ functions: Functions, _ sink: MeasureSink) async throws {
+    let truth = truth(ray.seed)
+    let servers = (0..<shards).map { _ in ray.create(functions.server) }
+    let begin = ray.now
+    let log = sink.latency("gradient step")
+    let share = 1 / Double(workers)
     switch mode {
     case .asynchronous:
       let all = (0..<workers).map {
-        ray.submit(loop, .value($0), .value(steps), .value(1 / Double(workers)))
+        ray.submit(
+          functions.loop, .value(servers), .value($0), .value(steps), .value(share))
       }
-      _ = try await ray.get(all)
+      for times in try await ray.get(all) { times.forEach(log.record) }
     case .synchronous:
       for step in 0..<steps {
         let all = (0..<workers).map {
           ray.submit(
-            loop, .value(step * workers + $0), .value(1), .value(1 / Double(workers)))
+            functions.loop, .value(servers), .value(step * workers + $0), .value(1), .value(share))
         }
-        _ = try await ray.get(all)
+        for times in try await ray.get(all) { times.forEach(log.record) }
         ray.free(all)
       }
     }
     let total = ray.now.since(begin).seconds
-    let parts = servers.enumerated().map { shard, actor in
-      ray.call(actor, pull, .value(range(shard).count))
-    }
-    let weights = try await ray.get(parts).flatMap { $0 }
+    let weights = try await ray.get(pulls(servers, functions.pull, ray)).flatMap(\.value)
     var error = 0.0
     for i in 0..<dimension { error += (weights[i] - truth[i]) * (weights[i] - truth[i]) }
     error = (error / Double(dimension)).squareRoot()

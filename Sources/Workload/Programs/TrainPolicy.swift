@@ -36,47 +36,65 @@ struct TrainPolicy: WorkloadProgram {
     ]
   }
 
-  /// A policy is known by its version; a rollout by the version that it used and its simulator's count.
-  func run(_ ray: Session, _ sink: MeasureSink) async throws {
-    let createPolicy = ray.remote("create_policy", TaskOptions(outputSize: policySize)) {
-      () -> Int in 0
-    }
-    let simulator = ray.actorClass(
+  struct Functions: Sendable {
+    let createPolicy: RemoteFunction<Policy>
+    let simulator: ActorClass<Int>
+    let rollout: ActorMethod<Int, Policy, Rollout>
+    let update: RemoteFunction<Policy, [ObjectRef<Rollout>], Policy>
+  }
+
+  /// Known by its version.
+  typealias Policy = Sized<Int>
+  /// Known by the version of the policy that it used.
+  typealias Rollout = Sized<Int>
+
+  func register(_ library: FunctionLibrary) -> Functions {
+    let simulator = library.actorClass(
       "Simulator", TaskOptions(resources: ResourceVector(cpus: 0, gpus: 1))
     ) { 0 }
-    let rollout = ray.method(
-      "rollout", of: simulator,
-      TaskOptions(duration: rolloutTime, outputSize: rolloutSize, resources: .zero)
-    ) { (count: inout Int, policy: Int) -> Int in
-      count += 1
-      return policy
-    }
-    let update = ray.program(
-      "update_policy",
-      TaskOptions(outputSize: policySize, resources: ResourceVector(cpus: 1, gpus: 2))
-    ) { [updateTime] (ray: Session, policy: Int, rollouts: [ObjectRef<Int>]) -> Int in
-      let versions = try await ray.get(rollouts)
-      guard versions.allSatisfy({ $0 == policy }) else {
-        throw ProgramError("rollouts of policies \(versions) reached the update of \(policy)")
-      }
-      ray.compute(updateTime)
-      return policy + 1
-    }
+    return Functions(
+      createPolicy: library.remote("create_policy", TaskOptions(outputSize: policySize)) {
+        [policySize] in Policy(0, size: policySize)
+      },
+      simulator: simulator,
+      rollout: library.method(
+        "rollout", of: simulator,
+        TaskOptions(duration: rolloutTime, outputSize: rolloutSize, resources: .zero)
+      ) { [rolloutTime, rolloutSize] (count: inout Int, policy: Policy) in
+        count += 1
+        TaskContext.spend(rolloutTime)
+        return Rollout(policy.value, size: rolloutSize)
+      },
+      update: library.program(
+        "update_policy",
+        TaskOptions(outputSize: policySize, resources: ResourceVector(cpus: 1, gpus: 2))
+      ) { [policySize, updateTime] (ray: Session, policy: Policy, rollouts: [ObjectRef<Rollout>]) in
+        let versions = try await ray.get(rollouts).map(\.value)
+        guard versions.allSatisfy({ $0 == policy.value }) else {
+          throw ProgramError(
+            "rollouts of policies \(versions) reached the update of \(policy.value)")
+        }
+        ray.compute(updateTime)
+        return Policy(policy.value + 1, size: policySize)
+      })
+  }
+
+  func run(_ ray: Session, _ functions: Functions, _ sink: MeasureSink) async throws {
     let begin = ray.now
-    var policy = ray.submit(createPolicy)
-    let actors = (0..<simulators).map { _ in ray.create(simulator) }
+    var policy = ray.submit(functions.createPolicy)
+    let actors = (0..<simulators).map { _ in ray.create(functions.simulator) }
     let log = sink.latency("training step")
     for _ in 0..<steps {
       let start = ray.now
-      let rollouts = actors.map { ray.call($0, rollout, .ref(policy)) }
-      let next = ray.submit(update, .ref(policy), .value(rollouts))
+      let rollouts = actors.map { ray.call($0, functions.rollout, .ref(policy)) }
+      let next = ray.submit(functions.update, .ref(policy), .value(rollouts))
       _ = try await ray.get(next)
       ray.free(rollouts)
       ray.free([policy])
       policy = next
       log.record(ray.now.since(start))
     }
-    let version = try await ray.get(policy)
+    let version = try await ray.get(policy).value
     guard version == steps else { throw ProgramError("\(steps) updates made policy \(version)") }
     let total = ray.now.since(begin).seconds
     sink.report("makespan", total, unit: "s")

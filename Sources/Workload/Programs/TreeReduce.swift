@@ -20,10 +20,17 @@ struct TreeReduce: WorkloadProgram {
     duration = try with.duration("duration", default: .milliseconds(500))
   }
 
-  func run(_ ray: Session, _ sink: MeasureSink) async throws {
-    let add = ray.remote("add", TaskOptions(duration: duration, outputSize: ByteCount(8))) {
-      (a: Int, b: Int) in a + b
+  func register(_ library: FunctionLibrary) -> RemoteFunction<Int, Int, Int> {
+    library.remote("add", TaskOptions(duration: duration, outputSize: ByteCount(8))) {
+      [duration] (a: Int, b: Int) in
+      TaskContext.spend(duration)
+      return a + b
     }
+  }
+
+  func run(
+    _ ray: Session, _ add: RemoteFunction<Int, Int, Int>, _ sink: MeasureSink
+  ) async throws {
     let start = ray.now
     var inputs = (1...count).map { Argument.value($0) }
     switch shape {

@@ -45,17 +45,28 @@ struct WordCount: WorkloadProgram {
   private var partSize: ByteCount { ByteCount(UInt64(16 * (vocabulary / reducers + 1))) }
   var largestObject: ByteCount { max(splitSize, partSize) }
 
-  func run(_ ray: Session, _ sink: MeasureSink) async throws {
-    var read = ray.remote("read", TaskOptions(outputSize: splitSize, valueBytes: 40)) {
-      (text: GeneratedText, first: Int, end: Int) in
-      (first..<end).map { text.document($0) }.joined(separator: "\n")
-    }
-    var map = ray.remoteSplit("map", TaskOptions(outputSize: partSize)) {
-      (text: String, partitions: Int) in WordTally(counting: text).partitioned(into: partitions)
-    }
-    var merge = ray.remote("merge", TaskOptions(outputSize: partSize)) {
-      (a: WordTally, b: WordTally) in a.merged(with: b)
-    }
+  struct Functions: Sendable {
+    let read: RemoteFunction<GeneratedText, Int, Int, String>
+    let map: RemoteFunction<String, Int, WordTally>
+    let merge: RemoteFunction<WordTally, WordTally, WordTally>
+  }
+
+  func register(_ library: FunctionLibrary) -> Functions {
+    Functions(
+      read: library.remote("read", TaskOptions(outputSize: splitSize, valueBytes: 40)) {
+        (text: GeneratedText, first: Int, end: Int) in
+        (first..<end).map { text.document($0) }.joined(separator: "\n")
+      },
+      map: library.remoteSplit("map", TaskOptions(outputSize: partSize)) {
+        (text: String, partitions: Int) in WordTally(counting: text).partitioned(into: partitions)
+      },
+      merge: library.remote("merge", TaskOptions(outputSize: partSize)) {
+        (a: WordTally, b: WordTally) in a.merged(with: b)
+      })
+  }
+
+  func run(_ ray: Session, _ functions: Functions, _ sink: MeasureSink) async throws {
+    var (read, map, merge) = (functions.read, functions.map, functions.merge)
     var random = RandomStream(seed: ray.seed, stream: 0x5743 << 32)
     let text = GeneratedText(seed: ray.seed, words: words, vocabulary: vocabulary)
     let begin = ray.now

@@ -1,9 +1,10 @@
+import Heliostat
 import Primitives
 
 /// Text made of invented words with Zipf's frequencies: the k-th most common one is drawn with a
 /// probability proportional to 1 ÷ k (G. Zipf, "Human behavior and the principle of least effort",
 /// 1949). A document is a function of the seed and its number.
-struct GeneratedText: Codable, Sendable, Equatable {
+struct GeneratedText: Codable, RemoteValue, Equatable {
   var seed: UInt64
   /// In each document.
   var words: Int
@@ -67,7 +68,7 @@ struct GeneratedText: Codable, Sendable, Equatable {
 }
 
 /// How often each word occurs, in the order of words.
-struct WordTally: Codable, Sendable, Equatable {
+struct WordTally: Sendable, Equatable {
   var words: [String] = []
   var counts: [Int] = []
 
@@ -126,5 +127,26 @@ struct WordTally: Codable, Sendable, Equatable {
       if takesOther { j += 1 }
     }
     return result
+  }
+}
+
+extension WordTally: RemoteValue {
+  static var fingerprint: UInt32 { Fingerprint.of(name: "WordTally") }
+  var encodedByteCount: Int { words.encodedByteCount + counts.encodedByteCount }
+
+  func encode(into writer: inout ValueWriter) {
+    words.encode(into: &writer)
+    counts.encode(into: &writer)
+  }
+
+  static func decode(from reader: inout ValueReader) throws -> WordTally {
+    var tally = WordTally()
+    tally.words = try [String].decode(from: &reader)
+    tally.counts = try [Int].decode(from: &reader)
+    guard tally.words.count == tally.counts.count else {
+      throw ValueError.malformed(
+        type: "WordTally", reason: "\(tally.words.count) words have \(tally.counts.count) counts")
+    }
+    return tally
   }
 }

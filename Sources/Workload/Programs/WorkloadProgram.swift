@@ -47,9 +47,16 @@ public final class LatencyLog: @unchecked Sendable {
   public func record(_ span: TimeSpan) { recorder.record(span) }
 }
 
-/// A built-in program: Swift `async` code against the API. Its initialiser reads and checks the
-/// parameters of `workload.with`, so that bad input is found before anything runs.
+/// A built-in program: Swift `async` code against the API, for the simulated world and the real
+/// one. Its initialiser reads and checks the parameters of `workload.with`, so that bad input is
+/// found before anything runs.
+///
+/// Functions may use the program's own parameters, which every process reads from the same file, and
+/// each other. What exists in the driver alone reaches them as arguments: sessions, futures and
+/// actors, what is measured.
 public protocol WorkloadProgram: Sendable {
+  /// The remote functions and actor classes that it calls.
+  associatedtype Functions: Sendable
   static var name: String { get }
   /// One sentence for `heliostat list workloads`.
   static var summary: String { get }
@@ -62,7 +69,23 @@ public protocol WorkloadProgram: Sendable {
   var largestObject: ByteCount { get }
   /// Where the driver runs; nil for the head node.
   var driverNode: NodeID? { get }
-  func run(_ ray: Session, _ sink: MeasureSink) async throws
+  /// Whether the driver tells the simulated cluster of all functions when it starts; else `run` does
+  /// it by `Session.announce`.
+  var announcesFunctions: Bool { get }
+  /// Registers its functions: every process of a cluster does so, in the same way, before it
+  /// connects.
+  func register(_ library: FunctionLibrary) -> Functions
+  /// The driver.
+  func run(_ ray: Session, _ functions: Functions, _ sink: MeasureSink) async throws
+}
+
+/// A program whose functions are registered in a library.
+public struct PreparedProgram: Sendable {
+  /// Where the driver runs; nil for the head node.
+  public let driverNode: NodeID?
+  public let announcesFunctions: Bool
+  /// The driver.
+  public let run: @Sendable (Session, MeasureSink) async throws -> Void
 }
 
 /// A figure that a workload reports at the end of a run.
@@ -84,10 +107,19 @@ public struct ProgramError: Error, Sendable, CustomStringConvertible {
 
 extension WorkloadProgram {
   public var driverNode: NodeID? { nil }
+  public var announcesFunctions: Bool { true }
   public func demands() -> [(what: String, demand: ResourceVector)] {
     [("a task", ResourceVector(cpus: 1))]
   }
   public var largestObject: ByteCount { .zero }
+
+  /// Registers the functions; what is left is to run the driver, in one of the processes.
+  public func prepared(in library: FunctionLibrary) -> PreparedProgram {
+    let functions = register(library)
+    return PreparedProgram(driverNode: driverNode, announcesFunctions: announcesFunctions) {
+      ray, sink in try await run(ray, functions, sink)
+    }
+  }
 }
 
 /// Every built-in program by name. A new one is one file and one line here.

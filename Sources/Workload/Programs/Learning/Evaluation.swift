@@ -2,7 +2,7 @@ import Heliostat
 import Primitives
 
 /// Which episodes a task plays with a policy, without exploration.
-struct EvaluationTask: Codable, Sendable {
+struct EvaluationTask: Codable, RemoteValue {
   var task: ControlTask
   var policy: Network
   var seed: UInt64

@@ -1,7 +1,8 @@
+import Heliostat
 import Primitives
 
 /// What one task of evolution strategies plays: episodes at both ends of some directions.
-struct PerturbedRollouts: Codable, Sendable {
+struct PerturbedRollouts: Codable, RemoteValue {
   var task: ControlTask
   var policy: Network
   var seed: UInt64
@@ -36,13 +37,13 @@ struct PerturbedRollouts: Codable, Sendable {
 }
 
 /// Scores in the order of pairs, the positive end of each first, and the steps that they took.
-struct PerturbedScores: Codable, Sendable, Equatable {
+struct PerturbedScores: Codable, RemoteValue, Equatable {
   var scores: [Double]
   var steps: Int
 }
 
 /// A sum of directions that the seed and their numbers determine.
-struct NoiseSum: Codable, Sendable {
+struct NoiseSum: Sendable, Equatable {
   var seed: UInt64
   var firstPair: Int
   /// One for each pair.
@@ -57,6 +58,26 @@ struct NoiseSum: Codable, Sendable {
       for j in sum.indices { sum[j] += weight * random.normal() }
     }
     return sum
+  }
+}
+
+extension NoiseSum: RemoteValue {
+  static var fingerprint: UInt32 { Fingerprint.of(name: "NoiseSum") }
+  var encodedByteCount: Int { 24 + weights.encodedByteCount }
+
+  func encode(into writer: inout ValueWriter) {
+    writer.write(seed)
+    writer.write(firstPair)
+    writer.write(count)
+    weights.encode(into: &writer)
+  }
+
+  static func decode(from reader: inout ValueReader) throws -> NoiseSum {
+    let seed = try reader.read(UInt64.self)
+    let firstPair = try reader.read(Int.self)
+    let count = try reader.read(Int.self)
+    return NoiseSum(
+      seed: seed, firstPair: firstPair, weights: try [Double].decode(from: &reader), count: count)
   }
 }
 

@@ -62,8 +62,9 @@ struct LearningES: WorkloadProgram {
   private var parameterSize: ByteCount { ByteCount(UInt64(8 * policy.parameterCount)) }
   var largestObject: ByteCount { parameterSize }
 
-  func run(_ ray: Session, _ sink: MeasureSink) async throws {
-    let functions = Functions(self, ray)
+  func register(_ library: FunctionLibrary) -> Functions { Functions(self, library) }
+
+  func run(_ ray: Session, _ functions: Functions, _ sink: MeasureSink) async throws {
     let pairs = tasks * pairsPerTask
     var random = StreamPurpose.initialParameters.stream(seed: ray.seed, 0)
     var times = StreamPurpose.modelledTime.stream(seed: ray.seed, 0)
@@ -72,7 +73,7 @@ struct LearningES: WorkloadProgram {
     var fingerprint = PolicyFingerprint()
     let log = sink.latency("iteration")
     let begin = ray.now
-    var object = ray.put(parameters, size: parameterSize)
+    var object = try await ray.put(parameters, size: parameterSize)
     var steps = 0
     var score = -Double.infinity
     var iteration = 0
@@ -87,10 +88,11 @@ struct LearningES: WorkloadProgram {
       let scale = -1 / (Double(2 * pairs) * sigma)
       let gradient = parameters.indices.map { sum[$0] * scale + weightDecay * parameters[$0] }
       adam.descend(&parameters, gradient, rate: rate)
-      ray.compute(updateTime)
+      // In the real world it has just taken its time.
+      if TaskContext.world == .simulated { ray.compute(updateTime) }
       fingerprint.fold(parameters)
       ray.free([object])
-      object = ray.put(parameters, size: parameterSize)
+      object = try await ray.put(parameters, size: parameterSize)
       score = try await evaluation.score(round: iteration, ray, &times) {
         [object] _, part, options in
         ray.submit(functions.evaluate, .ref(object), .value(part), options: options)
@@ -165,27 +167,27 @@ struct LearningES: WorkloadProgram {
   }
 
   /// The remote functions of the program.
-  private struct Functions {
+  struct Functions: Sendable {
     let rollout: RemoteFunction<[Double], PerturbedRollouts, PerturbedScores>
     let evaluate: RemoteFunction<[Double], EvaluationTask, [Double]>
     let sumNoise: RemoteFunction<NoiseSum, [Double]>
     let add: RemoteFunction<[Double], [Double], [Double]>
 
-    init(_ es: LearningES, _ ray: Session) {
-      rollout = ray.remote(
+    init(_ es: LearningES, _ library: FunctionLibrary) {
+      rollout = library.remote(
         "rollout",
         TaskOptions(outputSize: ByteCount(UInt64(16 * es.pairsPerTask + 8)), valueBytes: 128)
       ) { (parameters: [Double], work: PerturbedRollouts) in try work.run(parameters) }
-      evaluate = ray.remote("evaluate", es.evaluation.options) {
+      evaluate = library.remote("evaluate", es.evaluation.options) {
         (parameters: [Double], part: EvaluationTask) in try part.run(parameters)
       }
       let share = es.tasks * es.pairsPerTask / max(1, es.aggregators) + 1
-      sumNoise = ray.remote(
+      sumNoise = library.remote(
         "sum_noise",
         TaskOptions(
           duration: es.aggregateTime, outputSize: es.parameterSize, valueBytes: 8 * share + 32)
       ) { (part: NoiseSum) in part.run() }
-      add = ray.remote(
+      add = library.remote(
         "add", TaskOptions(duration: es.aggregateTime, outputSize: es.parameterSize)
       ) { (a: [Double], b: [Double]) in a.indices.map { a[$0] + b[$0] } }
     }

@@ -78,39 +78,51 @@ struct LearningPPO: WorkloadProgram {
     ]
   }
 
-  func run(_ ray: Session, _ sink: MeasureSink) async throws {
+  struct Functions: Sendable {
+    let learner: ActorClass<ProximalLearner>
+    let begin: ActorMethod<ProximalLearner, ProximalSettings, [Double]>
+    let absorb: ActorMethod<ProximalLearner, [Double], Int>
+    let update: ActorMethod<ProximalLearner, Int, [Double]>
+    let players: PlayerFunctions
+  }
+
+  func register(_ library: FunctionLibrary) -> Functions {
+    let type = library.actorClass("Learner", TaskOptions(resources: learner)) { ProximalLearner() }
+    return Functions(
+      learner: type,
+      begin: library.method(
+        "begin", of: type,
+        TaskOptions(outputSize: parameterSize, resources: .zero, valueBytes: 256)
+      ) { (state: inout ProximalLearner, settings: ProximalSettings) in state.begin(settings) },
+      absorb: library.method("absorb", of: type) {
+        (state: inout ProximalLearner, trajectory: [Double]) in try state.absorb(trajectory)
+      },
+      update: library.method(
+        "update", of: type,
+        TaskOptions(duration: updateTime, outputSize: parameterSize, resources: .zero)
+      ) { (state: inout ProximalLearner, count: Int) in try state.update(count: count) },
+      players: PlayerFunctions(trajectorySize: trajectorySize, library))
+  }
+
+  func run(_ ray: Session, _ functions: Functions, _ sink: MeasureSink) async throws {
     try checkRoom(ray)
     var settings = settings
     settings.seed = ray.seed
-    let learnerClass = ray.actorClass("Learner", TaskOptions(resources: learner)) {
-      ProximalLearner()
-    }
-    let begin = ray.method(
-      "begin", of: learnerClass,
-      TaskOptions(outputSize: parameterSize, resources: .zero, valueBytes: 256)
-    ) { (state: inout ProximalLearner, settings: ProximalSettings) in state.begin(settings) }
-    let absorb = ray.method("absorb", of: learnerClass) {
-      (state: inout ProximalLearner, trajectory: [Double]) in try state.absorb(trajectory)
-    }
-    let update = ray.method(
-      "update", of: learnerClass,
-      TaskOptions(duration: updateTime, outputSize: parameterSize, resources: .zero)
-    ) { (state: inout ProximalLearner, count: Int) in try state.update(count: count) }
-    let players = Players(self, ray)
+    let players = Players(self, functions.players, ray)
     var times = StreamPurpose.modelledTime.stream(seed: ray.seed, 0)
     var fingerprint = PolicyFingerprint()
     let log = sink.latency("iteration")
     let started = ray.now
-    let trainer = ray.create(learnerClass)
+    let trainer = ray.create(functions.learner)
     try await waitForActors([trainer.created] + players.actors.map(\.created), ray)
-    var parameters = ray.call(trainer, begin, .value(settings))
+    var parameters = ray.call(trainer, functions.begin, .value(settings))
     var score = -Double.infinity
     var iteration = 0
     while iteration < iterations && score < evaluation.target {
       let start = ray.now
       let trajectories = players.play(parameters, iteration, self, ray, &times)
-      let absorbed = trajectories.map { ray.call(trainer, absorb, .ref($0)) }
-      let next = ray.call(trainer, update, .value(workers * steps))
+      let absorbed = trajectories.map { ray.call(trainer, functions.absorb, .ref($0)) }
+      let next = ray.call(trainer, functions.update, .value(workers * steps))
       let values = try await ray.get(next)
       ray.free(trajectories)
       ray.free(absorbed)
@@ -171,36 +183,45 @@ struct LearningPPO: WorkloadProgram {
     }
   }
 
-  /// The rollout workers, as actors or as tasks.
-  private struct Players {
-    let actors: [ActorRef<RolloutWorker>]
+  /// What rollout workers do, as actors or as tasks.
+  struct PlayerFunctions: Sendable {
+    let type: ActorClass<RolloutWorker>
     let method: ActorMethod<RolloutWorker, [Double], RolloutPlan, [Double]>
     let function: RemoteFunction<[Double], RolloutPlan, [Double]>
     let evaluateMethod: ActorMethod<RolloutWorker, [Double], EvaluationTask, [Double]>
     let evaluateFunction: RemoteFunction<[Double], EvaluationTask, [Double]>
 
-    init(_ ppo: LearningPPO, _ ray: Session) {
-      let type = ray.actorClass("RolloutWorker") { RolloutWorker() }
-      var options = TaskOptions(
-        outputSize: ppo.trajectorySize, resources: .zero, valueBytes: 128)
-      method = ray.method("rollout", of: type, options) {
+    init(trajectorySize: ByteCount, _ library: FunctionLibrary) {
+      type = library.actorClass("RolloutWorker") { RolloutWorker() }
+      var options = TaskOptions(outputSize: trajectorySize, resources: .zero, valueBytes: 128)
+      method = library.method("rollout", of: type, options) {
         (worker: inout RolloutWorker, parameters: [Double], plan: RolloutPlan) in
         try worker.run(parameters, plan).numbers
       }
       options.resources = ResourceVector(cpus: 1)
-      function = ray.remote("rollout", options) { (parameters: [Double], plan: RolloutPlan) in
+      function = library.remote("rollout", options) { (parameters: [Double], plan: RolloutPlan) in
         var worker = RolloutWorker()
         return try worker.run(parameters, plan).numbers
       }
-      evaluateMethod = ray.method("evaluate", of: type) {
+      evaluateMethod = library.method("evaluate", of: type) {
         (_: inout RolloutWorker, parameters: [Double], part: EvaluationTask) in
         try part.run(parameters)
       }
-      evaluateFunction = ray.remote("evaluate") {
+      evaluateFunction = library.remote("evaluate") {
         (parameters: [Double], part: EvaluationTask) in try part.run(parameters)
       }
+    }
+  }
+
+  /// The rollout workers, as actors or as tasks.
+  private struct Players {
+    let functions: PlayerFunctions
+    let actors: [ActorRef<RolloutWorker>]
+
+    init(_ ppo: LearningPPO, _ functions: PlayerFunctions, _ ray: Session) {
+      self.functions = functions
       actors =
-        ppo.rollouts == .actors ? (0..<ppo.workers).map { _ in ray.create(type) } : []
+        ppo.rollouts == .actors ? (0..<ppo.workers).map { _ in ray.create(functions.type) } : []
     }
 
     func play(
@@ -213,12 +234,13 @@ struct LearningPPO: WorkloadProgram {
           model: ppo.settings.model, seed: ray.seed,
           stream: actors.isEmpty ? iteration * ppo.workers + number : number, steps: ppo.steps,
           rewardScale: ppo.rewardScale)
-        var options = actors.isEmpty ? function.options : method.options
+        var options = actors.isEmpty ? functions.function.options : functions.method.options
         options.duration = TimeSpan(seconds: ppo.rolloutTime.draw(&times))
         trajectories.append(
           actors.isEmpty
-            ? ray.submit(function, .ref(parameters), .value(plan), options: options)
-            : ray.call(actors[number], method, .ref(parameters), .value(plan), options: options))
+            ? ray.submit(functions.function, .ref(parameters), .value(plan), options: options)
+            : ray.call(
+              actors[number], functions.method, .ref(parameters), .value(plan), options: options))
       }
       return trajectories
     }
@@ -229,10 +251,11 @@ struct LearningPPO: WorkloadProgram {
       _ options: TaskOptions, _ ray: Session
     ) -> ObjectRef<[Double]> {
       if actors.isEmpty {
-        return ray.submit(evaluateFunction, .ref(parameters), .value(part), options: options)
+        return ray.submit(
+          functions.evaluateFunction, .ref(parameters), .value(part), options: options)
       }
       return ray.call(
-        actors[share % actors.count], evaluateMethod, .ref(parameters), .value(part),
+        actors[share % actors.count], functions.evaluateMethod, .ref(parameters), .value(part),
         options: options)
     }
   }

@@ -1,9 +1,10 @@
+import Heliostat
 import Primitives
 import RealModule
 
 /// How proximal policy optimisation learns (J. Schulman, F. Wolski, P. Dhariwal, A. Radford and
 /// O. Klimov, "Proximal policy optimization algorithms", 2017).
-struct ProximalSettings: Codable, Sendable {
+struct ProximalSettings: Codable, RemoteValue {
   var model: ActorCritic
   var seed: UInt64
   var discount: Double

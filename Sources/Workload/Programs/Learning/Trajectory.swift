@@ -1,3 +1,4 @@
+import Heliostat
 import Primitives
 
 /// What one worker saw and did, step after step, as the flat numbers that travel between processes.
@@ -63,7 +64,7 @@ struct Trajectory: Sendable, Equatable {
 }
 
 /// What a worker is asked to play with the current policy, with exploration.
-struct RolloutPlan: Codable, Sendable {
+struct RolloutPlan: Codable, RemoteValue {
   var model: ActorCritic
   var seed: UInt64
   /// Number of the worker's random stream.

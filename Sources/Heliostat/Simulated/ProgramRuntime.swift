@@ -15,13 +15,16 @@ public final class ProgramRuntime: Application, @unchecked Sendable {
   }
 
   private let program: Program
+  private let announcesLibrary: Bool
   private let driverNode: NodeID
   let executor = DeterministicExecutor()
   var cluster: SimulatedCluster!
   private var continuations: [RequestKey: UnsafeContinuation<RequestOutcome, Never>] = [:]
-  private var functions: [FunctionBody] = [.modelled]
+  /// What can run here.
+  public let library: FunctionLibrary
+  let table = Backend.nextTable()
   /// Names by function number; 0 is the driver itself.
-  public private(set) var functionNames: [String] = ["driver"]
+  public var functionNames: [String] { library.names }
   private var arguments: [UInt32: [StoredArgument]] = [:]
   private var values: [UInt64: any Sendable] = [:]
   private var failures: [UInt64: String] = [:]
@@ -29,8 +32,17 @@ public final class ProgramRuntime: Application, @unchecked Sendable {
   private var actors: [UInt32: ActorState] = [:]
   private var outcome: Result<Void, any Error>?
 
-  public init(driverNode: NodeID, program: @escaping Program) {
+  /// - Parameters:
+  ///   - library: functions registered beforehand; a program may add to them.
+  ///   - announcesLibrary: the driver tells the cluster of them when it starts; without it, the
+  ///     program does so by `Session.announce` when it likes.
+  public init(
+    driverNode: NodeID, library: FunctionLibrary = FunctionLibrary(),
+    announcesLibrary: Bool = true, program: @escaping Program
+  ) {
     self.driverNode = driverNode
+    self.library = library
+    self.announcesLibrary = announcesLibrary
     self.program = program
   }
 
@@ -47,7 +59,10 @@ public final class ProgramRuntime: Application, @unchecked Sendable {
   public func start(on cluster: SimulatedCluster) {
     self.cluster = cluster
     let driver = cluster.addDriver(on: driverNode)
-    let session = Session(runtime: self, driver: driver)
+    let session = Session(SimulatedBackend(self, driver: driver))
+    if announcesLibrary {
+      for number in 1..<library.names.count { cluster.register(FunctionID(number), at: driver) }
+    }
     let program = program
     launch {
       do {
@@ -61,7 +76,9 @@ public final class ProgramRuntime: Application, @unchecked Sendable {
   }
 
   private func launch(_ body: sending @escaping () async -> Void) {
-    Task(executorPreference: executor) { await body() }
+    Task(executorPreference: executor) {
+      await TaskContext.$current.withValue(.simulated) { await body() }
+    }
     executor.drain()
   }
 
@@ -75,18 +92,19 @@ public final class ProgramRuntime: Application, @unchecked Sendable {
   public func compute(_ task: TaskHandle) -> ObjectStatus {
     var reader = reader(task)
     do {
-      switch functions[Int(cluster.specs[task].function.index)] {
+      switch library.simulatedBody(cluster.specs[task].function) {
       case .modelled, .program: break
-      case .function(let body): store(try body(&reader), for: task)
+      case .function(let body): store(try inWorld { try body(&reader) }, for: task)
       case .split(let body):
-        for (i, value) in try body(&reader).enumerated() {
+        for (i, value) in try inWorld({ try body(&reader) }).enumerated() {
           store(value, for: task, Int32(i))
         }
       case .constructor(let body):
-        actors[task.index] = try body(&reader)
+        actors[task.index] = try inWorld { try body(&reader) }
         store((), for: task)
       case .method(let body):
-        store(try body(actors[cluster.specs[task].actor.index]!, &reader), for: task)
+        let actor = actors[cluster.specs[task].actor.index]!
+        store(try inWorld { try body(actor, &reader) }, for: task)
       }
       return .value
     } catch {
@@ -95,20 +113,24 @@ public final class ProgramRuntime: Application, @unchecked Sendable {
     }
   }
 
+  /// Runs a function so that it knows its world.
+  private func inWorld<Result>(_ body: () throws -> Result) rethrows -> Result {
+    try TaskContext.$current.withValue(.simulated, operation: body)
+  }
+
   public func programStarted(
     _ task: TaskHandle, on worker: WorkerID, of node: NodeID, at driver: Int
   ) {
-    guard case .program(let make) = functions[Int(cluster.specs[task].function.index)] else {
+    guard case .program(let make) = library.simulatedBody(cluster.specs[task].function) else {
       preconditionFailure("task \(task.index) is no program")
     }
     var reader = reader(task)
-    let session = Session(runtime: self, driver: driver)
-    let body = make(session, &reader)
-    nonisolated(unsafe) let run = body
+    let session = Session(SimulatedBackend(self, driver: driver))
+    let body = Result { try make(session, &reader) }
     launch {
       var status = ObjectStatus.value
       do {
-        self.store(try await run(), for: task)
+        self.store(try await body.get()(), for: task)
       } catch {
         self.fail(task, error)
         status = .taskFailed
@@ -131,7 +153,7 @@ public final class ProgramRuntime: Application, @unchecked Sendable {
   }
 
   private func fail(_ task: TaskHandle, _ error: any Error) {
-    let reason = "\(functionNames[Int(cluster.specs[task].function.index)]): \(error)"
+    let reason = "\(library.name(cluster.specs[task].function)): \(error)"
     for index in 0..<Int32(cluster.specs[task].returns) {
       let key = ObjectHandle(producer: task, index: index).key
       if !freed.contains(key) { failures[key] = reason }
@@ -185,12 +207,6 @@ public final class ProgramRuntime: Application, @unchecked Sendable {
 
   func setArguments(_ stored: [StoredArgument], of task: TaskHandle) {
     arguments[task.index] = stored
-  }
-
-  func register(_ name: String, _ body: FunctionBody) -> FunctionID {
-    functions.append(body)
-    functionNames.append(name)
-    return FunctionID(functions.count - 1)
   }
 
   func wait(_ request: RequestID, _ driver: Int) async -> RequestOutcome {

@@ -1,0 +1,99 @@
+import Primitives
+import RuntimeCore
+import Synchronization
+
+/// What a session of either world stands on: one program's connection to its cluster. Everything
+/// happens on the program's own thread.
+@usableFromInline class Backend: @unchecked Sendable {
+  /// Whether values become bytes on their way.
+  @usableFromInline let isEncoding: Bool
+  /// Tells whose handles a reference holds: equal for sessions that share a table of tasks.
+  @usableFromInline let table: UInt32
+  let library: FunctionLibrary
+
+  private static let tables = Atomic<UInt32>(0)
+
+  /// A number for a new table, never the same twice.
+  static func nextTable() -> UInt32 {
+    tables.wrappingAdd(1, ordering: .relaxed).newValue
+  }
+
+  init(isEncoding: Bool, table: UInt32, library: FunctionLibrary) {
+    self.isEncoding = isEncoding
+    self.table = table
+    self.library = library
+  }
+
+  // MARK: The cluster
+
+  var now: Instant { missing() }
+  var seed: UInt64 { missing() }
+  /// What each node has.
+  var nodes: [ResourceVector] { missing() }
+  var resourceNames: ResourceNames { missing() }
+  func compute(_ span: TimeSpan) { missing() }
+  /// The cluster hears of a function that was registered just now.
+  func announce(_ function: FunctionID) {}
+
+  // MARK: Tasks
+
+  @usableFromInline func submit(_ call: TaskCall, _ arguments: borrowing ArgumentList) -> TaskHandle
+  {
+    missing()
+  }
+  @usableFromInline func identity(_ task: TaskHandle) -> TaskID { missing() }
+  /// The handle in this session's table of a task that another one named.
+  @usableFromInline func intern(_ id: TaskID) -> TaskHandle { missing() }
+
+  // MARK: Objects
+
+  func put<Value: RemoteValue>(_ value: Value, size: ByteCount) async throws -> ObjectHandle {
+    missing()
+  }
+  func request(
+    _ objects: UnsafeBufferPointer<ObjectHandle>, needed: Int, isGet: Bool, fetch: Bool,
+    timeout: TimeSpan?
+  ) -> RequestID { missing() }
+  func wait(_ request: RequestID) async -> RequestOutcome { missing() }
+  /// Brings what a satisfied `get` is about to read.
+  func prepare(_ objects: [ObjectHandle]) async {}
+  func status(_ object: ObjectHandle) -> ObjectStatus? { missing() }
+  func value<Value: RemoteValue>(_ object: ObjectHandle, as type: Value.Type) throws -> Value {
+    missing()
+  }
+  /// Why the cluster cannot be reached any more.
+  var lost: String? { nil }
+  /// What the task said that failed.
+  func failure(_ object: ObjectHandle) -> String? { missing() }
+  /// Whether the program has given up the object that `id` names and that went by this handle.
+  func isFreed(_ object: ObjectHandle, _ id: ObjectID) -> Bool { missing() }
+  func free(_ object: ObjectHandle) { missing() }
+  func flush() { missing() }
+
+  private func missing(_ function: StaticString = #function) -> Never {
+    preconditionFailure("\(type(of: self)) lacks \(function)")
+  }
+}
+
+/// A call as a session hands it to its backend.
+@usableFromInline struct TaskCall {
+  @usableFromInline var function: FunctionID
+  @usableFromInline var options: TaskOptions
+  @usableFromInline var returns: Int
+  @usableFromInline var body: TaskBody
+  @usableFromInline var kind: TaskKind
+  /// For methods: the actor, by its creation.
+  @usableFromInline var actor: TaskHandle
+
+  @inlinable init(
+    _ function: FunctionID, _ options: TaskOptions, returns: Int = 1, body: TaskBody = .function,
+    kind: TaskKind = .task, actor: TaskHandle = .none
+  ) {
+    self.function = function
+    self.options = options
+    self.returns = returns
+    self.body = body
+    self.kind = kind
+    self.actor = actor
+  }
+}

@@ -1,0 +1,239 @@
+import Primitives
+import RealWorld
+import Synchronization
+
+/// The state of one actor, shared by its methods, which run one at a time.
+final class ActorState: @unchecked Sendable {
+  var value: any Sendable
+  init(_ value: any Sendable) { self.value = value }
+}
+
+/// What a function does in the simulated world, where values stay what they are.
+enum SimulatedBody: Sendable {
+  /// Nothing: its duration is modelled and it has no value.
+  case modelled
+  case function(@Sendable (inout ArgumentReader) throws -> any Sendable)
+  case split(@Sendable (inout ArgumentReader) throws -> [any Sendable])
+  case program(
+    @Sendable (Session, inout ArgumentReader) throws -> (@Sendable () async throws -> any Sendable))
+  case constructor(@Sendable (inout ArgumentReader) throws -> ActorState)
+  case method(@Sendable (ActorState, inout ArgumentReader) throws -> any Sendable)
+}
+
+/// The remote functions, programs and actor classes of one application, by name.
+///
+/// Where a cluster has several processes, each registers the same ones in the same order before it
+/// connects: a function is code, and code does not travel. Within one process a program may also
+/// register functions while it runs, by the methods of the same names on its session.
+public final class FunctionLibrary: Sendable {
+  /// What worker threads and processes run.
+  let table = FunctionTable()
+  private let bodies = Mutex<[SimulatedBody]>([.modelled])
+
+  public init() {}
+
+  /// Names by function number; 0 is the driver itself.
+  public var names: [String] { table.names }
+
+  func name(_ function: FunctionID) -> String { table.name(function) }
+
+  func simulatedBody(_ function: FunctionID) -> SimulatedBody {
+    bodies.withLock { $0[Int(function.index)] }
+  }
+
+  func register(
+    _ name: String, _ simulated: SimulatedBody, _ real: FunctionBody
+  ) -> FunctionID {
+    bodies.withLock { bodies in
+      bodies.append(simulated)
+      return table.register(name, real)
+    }
+  }
+
+  // MARK: Functions
+
+  /// A function whose duration and output size are modelled and that computes no value.
+  public func modelled(_ name: String, _ options: TaskOptions = TaskOptions())
+    -> RemoteFunction<Void>
+  {
+    RemoteFunction(
+      id: register(name, .modelled, .modelled), name: name, options: options, body: .modelled)
+  }
+
+  /// A function that computes its result from its arguments alone.
+  public func remote<each Input: RemoteValue, Output: RemoteValue>(
+    _ name: String, _ options: TaskOptions = TaskOptions(),
+    _ body: @escaping @Sendable (repeat each Input) throws -> Output
+  ) -> RemoteFunction<repeat each Input, Output> {
+    let id = register(
+      name, .function { reader in try body(repeat reader.read((each Input).self)) },
+      .function { input, output in
+        var reader = ArgumentReader(input)
+        try output.store(try body(repeat reader.read((each Input).self)))
+      })
+    return RemoteFunction(id: id, name: name, options: options, body: .function)
+  }
+
+  /// A function that is run for what it does, and returns nothing.
+  public func remote<each Input: RemoteValue>(
+    _ name: String, _ options: TaskOptions = TaskOptions(),
+    _ body: @escaping @Sendable (repeat each Input) throws -> Void
+  ) -> RemoteFunction<repeat each Input, Void> {
+    let id = register(
+      name, .function { reader in try body(repeat reader.read((each Input).self)) },
+      .function { input, output in
+        var reader = ArgumentReader(input)
+        try body(repeat reader.read((each Input).self))
+      })
+    return RemoteFunction(id: id, name: name, options: options, body: .function)
+  }
+
+  /// A function that computes several values: one object each.
+  public func remoteSplit<each Input: RemoteValue, Output: RemoteValue>(
+    _ name: String, _ options: TaskOptions = TaskOptions(),
+    _ body: @escaping @Sendable (repeat each Input) throws -> [Output]
+  ) -> RemoteFunction<repeat each Input, Output> {
+    let id = register(
+      name, .split { reader in try body(repeat reader.read((each Input).self)) },
+      .function { input, output in
+        var reader = ArgumentReader(input)
+        for (index, value) in try body(repeat reader.read((each Input).self)).enumerated() {
+          try output.store(value, index: index)
+        }
+      })
+    return RemoteFunction(id: id, name: name, options: options, body: .function)
+  }
+
+  /// A task that is itself a program: it may submit tasks and wait for them.
+  public func program<each Input: RemoteValue, Output: RemoteValue>(
+    _ name: String, _ options: TaskOptions = TaskOptions(),
+    _ body: @escaping @Sendable (Session, repeat each Input) async throws -> Output
+  ) -> RemoteFunction<repeat each Input, Output> {
+    let id = register(
+      name,
+      .program { session, reader in
+        let inputs = (repeat try reader.read((each Input).self))
+        return { try await body(session, repeat each inputs) }
+      },
+      .program { [unowned self] client, input in
+        var reader = ArgumentReader(input)
+        let inputs = (repeat try reader.read((each Input).self))
+        let session = Session(RealBackend(client, library: self))
+        return {
+          let value = try await body(session, repeat each inputs)
+          return { output in try output.store(value) }
+        }
+      })
+    return RemoteFunction(id: id, name: name, options: options, body: .program)
+  }
+
+  /// A task that is itself a program and returns nothing.
+  public func program<each Input: RemoteValue>(
+    _ name: String, _ options: TaskOptions = TaskOptions(),
+    _ body: @escaping @Sendable (Session, repeat each Input) async throws -> Void
+  ) -> RemoteFunction<repeat each Input, Void> {
+    let id = register(
+      name,
+      .program { session, reader in
+        let inputs = (repeat try reader.read((each Input).self))
+        return { try await body(session, repeat each inputs) }
+      },
+      .program { [unowned self] client, input in
+        var reader = ArgumentReader(input)
+        let inputs = (repeat try reader.read((each Input).self))
+        let session = Session(RealBackend(client, library: self))
+        return {
+          try await body(session, repeat each inputs)
+          return { _ in }
+        }
+      })
+    return RemoteFunction(id: id, name: name, options: options, body: .program)
+  }
+
+  // MARK: Actors
+
+  /// Declares an actor class: `make` computes the first state.
+  public func actorClass<State: Sendable>(
+    _ name: String, _ options: TaskOptions = TaskOptions(),
+    make: @escaping @Sendable () throws -> State
+  ) -> ActorClass<State> {
+    let id = register(
+      name, .constructor { _ in ActorState(try make()) },
+      .constructor { _ in ActorState(try make()) })
+    return ActorClass(id: id, name: name, options: options)
+  }
+
+  /// Declares a method: it sees and changes the actor's state. A method holds no resources of its
+  /// own; the actor holds its class's for life.
+  public func method<State: Sendable, each Input: RemoteValue, Output: RemoteValue>(
+    _ name: String, of type: ActorClass<State>,
+    _ options: TaskOptions = TaskOptions(resources: .zero),
+    _ body: @escaping @Sendable (inout State, repeat each Input) throws -> Output
+  ) -> ActorMethod<State, repeat each Input, Output> {
+    let name = "\(type.name).\(name)"
+    let id = register(
+      name,
+      .method { holder, reader in
+        try holder.change(State.self) { try body(&$0, repeat reader.read((each Input).self)) }
+      },
+      .method { holder, input, output in
+        var reader = ArgumentReader(input)
+        let value = try ActorState.of(holder).change(State.self) {
+          try body(&$0, repeat reader.read((each Input).self))
+        }
+        try output.store(value)
+      })
+    return ActorMethod(id: id, name: name, options: options)
+  }
+
+  /// Declares a method that returns nothing.
+  public func method<State: Sendable, each Input: RemoteValue>(
+    _ name: String, of type: ActorClass<State>,
+    _ options: TaskOptions = TaskOptions(resources: .zero),
+    _ body: @escaping @Sendable (inout State, repeat each Input) throws -> Void
+  ) -> ActorMethod<State, repeat each Input, Void> {
+    let name = "\(type.name).\(name)"
+    let id = register(
+      name,
+      .method { holder, reader in
+        try holder.change(State.self) { try body(&$0, repeat reader.read((each Input).self)) }
+      },
+      .method { holder, input, output in
+        var reader = ArgumentReader(input)
+        try ActorState.of(holder).change(State.self) {
+          try body(&$0, repeat reader.read((each Input).self))
+        }
+      })
+    return ActorMethod(id: id, name: name, options: options)
+  }
+}
+
+extension ActorState {
+  static func of(_ object: AnyObject) -> ActorState {
+    guard let state = object as? ActorState else {
+      preconditionFailure("an actor's state is a \(type(of: object))")
+    }
+    return state
+  }
+
+  func change<State: Sendable, Output>(
+    _ type: State.Type, _ body: (inout State) throws -> Output
+  ) throws -> Output {
+    guard var state = value as? State else {
+      preconditionFailure("the actor's state is no \(State.self)")
+    }
+    // One owner, so that the method changes the state in place and does not copy it.
+    value = ()
+    defer { value = state }
+    return try body(&state)
+  }
+}
+
+extension CallOutput {
+  /// Encodes `value` straight into the memory of result `index`.
+  mutating func store<Value: RemoteValue>(_ value: Value, index: Int = 0) throws {
+    try store(index, byteCount: EncodedValue.byteCount(of: value)) {
+      try EncodedValue.write(value, into: $0)
+    }
+  }
+}

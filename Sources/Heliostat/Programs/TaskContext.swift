@@ -1,0 +1,19 @@
+import Primitives
+
+/// What code may know about where it runs, remote functions included, which see no session.
+public enum TaskContext {
+  public enum World: Sendable { case simulated, real }
+
+  // Set where the simulated world runs the code of programs, so the real one pays nothing.
+  @TaskLocal static var current = World.real
+
+  /// The simulated world inside the programs and functions of a simulated cluster, else the real
+  /// one.
+  public static var world: World { current }
+
+  /// Takes `span` in the real world, for a function that stands for work of that length. Does
+  /// nothing in the simulated world, where `TaskOptions.duration` says how long the task takes.
+  public static func spend(_ span: TimeSpan) {
+    if world == .real { ModelledWork.spend(span) }
+  }
+}

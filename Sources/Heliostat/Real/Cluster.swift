@@ -1,0 +1,100 @@
+import Logging
+import NIOPosix
+import Primitives
+import RealWorld
+import RuntimeCore
+
+/// A real cluster to run programs on: in this process, or reached over the network.
+///
+///     let cluster = try Cluster.inProcess(cpus: 2)
+///     let square = cluster.library.remote("square") { (x: Int) in x * x }
+///     let sum = try await cluster.run { ray in
+///       let squares = (1...10).map { ray.submit(square, .value($0)) }
+///       return try await ray.get(squares).reduce(0, +)
+///     }
+///     await cluster.stop()
+public final class Cluster: Sendable {
+  private enum Connection: Sendable {
+    case inProcess(InProcessCluster)
+    case remote(LoopClient, MultiThreadedEventLoopGroup)
+  }
+
+  /// The functions that can run here. Register all of them before a program needs them; for a cluster
+  /// of several processes before connecting.
+  public let library: FunctionLibrary
+  private let connection: Connection
+
+  private init(_ connection: Connection, _ library: FunctionLibrary) {
+    self.connection = connection
+    self.library = library
+  }
+
+  /// A cluster of one node inside this process: its workers are threads.
+  ///
+  /// - Parameters:
+  ///   - cpus: CPUs of the node, and so the workers that it starts with.
+  ///   - store: capacity of its object store.
+  ///   - spin: how long threads look for work before they sleep.
+  /// - Throws: `StoreError` when there is no shared memory, `ThreadError`, `PolicyError`.
+  public static func inProcess(
+    cpus: Int, gpus: Int = 0, store: ByteCount = ByteCount(1 << 30),
+    settings: ClusterSettings = ClusterSettings(), library: FunctionLibrary = FunctionLibrary(),
+    spin: TimeSpan = .microseconds(50)
+  ) throws -> Cluster {
+    let resources = ResourceVector(cpus: cpus, gpus: gpus)
+    let plan = try settings.plan(
+      node: NodeID(0), description: NodeDescription(resources: resources, store: store),
+      nodes: [resources])
+    return Cluster(
+      .inProcess(try InProcessCluster(plan, functions: library.table, spin: spin)), library)
+  }
+
+  /// Connects to a node of a running cluster.
+  ///
+  /// - Parameter library: the same functions in the same order as the cluster's nodes have.
+  /// - Throws: `TransportError`: nobody listens there, a wrong secret, another function table, with
+  ///   what to do.
+  public static func connect(
+    to endpoint: Endpoint, library: FunctionLibrary, name: String = "",
+    transport: TransportConfiguration = TransportConfiguration(),
+    spin: TimeSpan = .microseconds(50), retry: RetryPolicy = .once,
+    logger: Logger = Logger(label: "heliostat")
+  ) async throws -> Cluster {
+    let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+    do {
+      let client = try await LoopClient.connect(
+        to: endpoint, cluster: name, functions: library.table, transport: transport, spin: spin,
+        retry: retry, on: group.next(), logger: logger)
+      return Cluster(.remote(client, group), library)
+    } catch {
+      try? await group.shutdownGracefully()
+      throw error
+    }
+  }
+
+  /// Runs a program to its end: it is the driver.
+  ///
+  /// - Throws: what the program throws, and `RuntimeError.disconnected` when the cluster goes.
+  public func run<Result: Sendable>(
+    _ program: @escaping @Sendable (Session) async throws -> Result
+  ) async throws -> Result {
+    let library = library
+    let body: @Sendable (Client) async throws -> Result = { client in
+      try await program(Session(RealBackend(client, library: library)))
+    }
+    switch connection {
+    case .inProcess(let cluster): return try await cluster.run(body)
+    case .remote(let client, _): return try await client.run(body)
+    }
+  }
+
+  /// Ends a cluster in this process, or leaves one elsewhere, which goes on.
+  public func stop() async {
+    switch connection {
+    case .inProcess(let cluster): cluster.stop()
+    case .remote(let client, let group):
+      await client.close()
+      try? await group.shutdownGracefully()
+    }
+  }
+}

@@ -1,0 +1,105 @@
+import Primitives
+import RealWorld
+import RuntimeCore
+
+/// A program on a cluster of the real world.
+final class RealBackend: Backend, @unchecked Sendable {
+  private let client: Client
+  /// The demand of the last call: most calls are like the one before.
+  private var lastDemand = ResourceVector.zero
+  private var lastShape: UInt16
+  /// Tasks that another program made and this one knows by their names; held as long as it runs.
+  private var foreign: [TaskID: TaskHandle] = [:]
+
+  init(_ client: Client, library: FunctionLibrary) {
+    self.client = client
+    lastShape = client.specs.shape(.zero)
+    super.init(isEncoding: true, table: Backend.nextTable(), library: library)
+  }
+
+  override var now: Instant { MonotonicClock.now }
+  override var seed: UInt64 { client.cluster.seed }
+  override var nodes: [ResourceVector] { client.cluster.nodes }
+  override var resourceNames: ResourceNames { client.cluster.resourceNames }
+
+  override func compute(_ span: TimeSpan) { ModelledWork.spend(span) }
+
+  override func submit(_ call: TaskCall, _ arguments: borrowing ArgumentList) -> TaskHandle {
+    if let failure = arguments.failure { preconditionFailure("\(failure)") }
+    if call.options.resources != lastDemand {
+      lastDemand = call.options.resources
+      lastShape = client.specs.shape(lastDemand)
+    }
+    var spec = client.newTask(function: call.function, shape: lastShape, kind: call.kind)
+    spec.body = call.body
+    spec.returns = UInt16(call.returns)
+    if call.body == .modelled {
+      spec.work = call.options.duration
+      spec.outputSize = call.options.outputSize
+    }
+    if call.kind == .actorMethod {
+      spec.actor = call.actor
+      spec.sequence = client.nextCall(on: call.actor)
+    }
+    return arguments.objects.withUnsafeBufferPointer { objects in
+      arguments.bytes.withUnsafeBytes { client.submit(spec, arguments: objects, values: $0) }
+    }
+  }
+
+  override func identity(_ task: TaskHandle) -> TaskID { client.specs[task].id }
+
+  override func intern(_ id: TaskID) -> TaskHandle {
+    if let known = foreign[id] { return known }
+    let handle = client.specs.intern(id)
+    foreign[id] = handle
+    return handle
+  }
+
+  override func put<Value: RemoteValue>(
+    _ value: Value, size: ByteCount
+  ) async throws -> ObjectHandle {
+    try await client.put(byteCount: EncodedValue.byteCount(of: value)) { memory in
+      try EncodedValue.write(value, into: memory)
+    }
+  }
+
+  override func request(
+    _ objects: UnsafeBufferPointer<ObjectHandle>, needed: Int, isGet: Bool, fetch: Bool,
+    timeout: TimeSpan?
+  ) -> RequestID {
+    client.request(objects, needed: needed, isGet: isGet, fetch: fetch, timeout: timeout)
+  }
+
+  override func wait(_ request: RequestID) async -> RequestOutcome { await client.wait(request) }
+  override func prepare(_ objects: [ObjectHandle]) async { await client.fetchOwn(objects) }
+  override func status(_ object: ObjectHandle) -> ObjectStatus? { client.status(object) }
+
+  override func value<Value: RemoteValue>(
+    _ object: ObjectHandle, as type: Value.Type
+  ) throws -> Value {
+    try EncodedValue.read(type, from: client.bytes(object), owner: client.owner(object))
+  }
+
+  override var lost: String? { client.lost }
+
+  override func failure(_ object: ObjectHandle) -> String? {
+    let bytes = client.bytes(object)
+    return bytes.isEmpty ? nil : String(decoding: bytes, as: UTF8.self)
+  }
+
+  /// Its place in the table is empty, or another task's. Before that, the cluster itself answers that
+  /// the object is freed.
+  override func isFreed(_ object: ObjectHandle, _ id: ObjectID) -> Bool {
+    client.specs.references(object.producer) == 0 || client.specs[object.producer].id != id.producer
+  }
+
+  override func free(_ object: ObjectHandle) {
+    // The reference that leaves with the object is not the one that keeps its name.
+    if !foreign.isEmpty && foreign[client.specs[object.producer].id] != nil {
+      client.specs.retain(object.producer)
+    }
+    client.free(object)
+  }
+
+  override func flush() { client.flushFreed() }
+}

@@ -1,0 +1,100 @@
+import Primitives
+import RuntimeCore
+import Simulation
+
+/// A program on a simulated cluster.
+final class SimulatedBackend: Backend, @unchecked Sendable {
+  private let runtime: ProgramRuntime
+  private let driver: Int
+
+  init(_ runtime: ProgramRuntime, driver: Int) {
+    self.runtime = runtime
+    self.driver = driver
+    super.init(isEncoding: false, table: runtime.table, library: runtime.library)
+  }
+
+  private var cluster: SimulatedCluster { runtime.cluster }
+
+  override var now: Instant { cluster.now(of: driver) }
+  override var seed: UInt64 { cluster.configuration.seed }
+  override var nodes: [ResourceVector] {
+    cluster.configuration.nodes.map(\.description.resources)
+  }
+  override var resourceNames: ResourceNames { cluster.configuration.resourceNames }
+  override func compute(_ span: TimeSpan) { cluster.compute(span, at: driver) }
+  override func announce(_ function: FunctionID) { cluster.register(function, at: driver) }
+
+  override func submit(_ call: TaskCall, _ arguments: borrowing ArgumentList) -> TaskHandle {
+    var spec = cluster.newTask(
+      of: driver, function: call.function, shape: cluster.specs.shape(call.options.resources),
+      kind: call.kind)
+    spec.work = call.options.duration
+    spec.outputSize = call.options.outputSize
+    spec.returns = UInt16(call.returns)
+    spec.valueBytes = UInt32(call.kind == .actorCreation ? 0 : call.options.valueBytes)
+    spec.body = call.body
+    if call.kind == .actorMethod {
+      spec.actor = call.actor
+      spec.sequence = cluster.nextCall(on: call.actor, of: driver)
+    }
+    let task = arguments.objects.withUnsafeBufferPointer {
+      cluster.submit(spec, arguments: $0, at: driver)
+    }
+    runtime.submitted(task, returns: call.returns)
+    if call.body != .modelled && !arguments.stored.isEmpty {
+      runtime.setArguments(arguments.stored, of: task)
+    }
+    return task
+  }
+
+  override func identity(_ task: TaskHandle) -> TaskID { cluster.specs[task].id }
+
+  override func intern(_ id: TaskID) -> TaskHandle {
+    preconditionFailure("a reference came from another cluster")
+  }
+
+  override func put<Value: RemoteValue>(
+    _ value: Value, size: ByteCount
+  ) async throws -> ObjectHandle {
+    let object = cluster.put(size, at: driver)
+    runtime.setValue(value, of: object)
+    return object
+  }
+
+  override func request(
+    _ objects: UnsafeBufferPointer<ObjectHandle>, needed: Int, isGet: Bool, fetch: Bool,
+    timeout: TimeSpan?
+  ) -> RequestID {
+    cluster.request(
+      objects, needed: needed, isGet: isGet, fetch: fetch, timeout: timeout, at: driver)
+  }
+
+  override func wait(_ request: RequestID) async -> RequestOutcome {
+    await runtime.wait(request, driver)
+  }
+
+  override func status(_ object: ObjectHandle) -> ObjectStatus? {
+    cluster.status(object, at: driver)
+  }
+
+  override func value<Value: RemoteValue>(
+    _ object: ObjectHandle, as type: Value.Type
+  ) throws -> Value {
+    guard let value = runtime.value(object) as? Value else {
+      preconditionFailure("object \(object) holds no \(Value.self)")
+    }
+    return value
+  }
+
+  override func failure(_ object: ObjectHandle) -> String? { runtime.failure(object) }
+  override func isFreed(_ object: ObjectHandle, _ id: ObjectID) -> Bool {
+    runtime.isFreed(object)
+  }
+
+  override func free(_ object: ObjectHandle) {
+    runtime.forget(object)
+    cluster.free(object, at: driver)
+  }
+
+  override func flush() { cluster.flushFreed(at: driver) }
+}

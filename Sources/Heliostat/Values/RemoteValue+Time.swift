@@ -1,0 +1,4 @@
+import Primitives
+
+/// Nanoseconds, as they lie in memory.
+extension TimeSpan: PlainValue {}

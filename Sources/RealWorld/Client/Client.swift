@@ -1,0 +1,322 @@
+import Glibc
+import Primitives
+import RuntimeCore
+import WireFormat
+
+/// Where a client's program runs: a thread, or an event loop.
+protocol ClientHost: AnyObject {
+  /// Runs the program's jobs.
+  var executor: any TaskExecutor { get }
+  func schedule(after delay: TimeSpan, _ body: @escaping () -> Void)
+}
+
+/// A program's connection to a cluster of the real world. Everything happens on the program's own
+/// thread; `get` and `wait` suspend the program until the node has answered.
+public final class Client: @unchecked Sendable {
+  /// What a program may know of its cluster.
+  public struct Cluster: Sendable {
+    public var seed: UInt64
+    public var nodes: [ResourceVector]
+    public var resourceNames: ResourceNames
+  }
+
+  public let cluster: Cluster
+  let core: UnsafeMutablePointer<ClientCore>
+  unowned let host: any ClientHost
+  private var continuations: [UInt32: UnsafeContinuation<RequestOutcome, Never>] = [:]
+  private var waitingForRoom: [UInt64: UnsafeContinuation<ClientCore.RoomGrant?, Never>] = [:]
+  private var tickets: UInt64 = 0
+  /// What keeps values in place that the program reads there, by object.
+  private var loans: [UInt64: SegmentLoan] = [:]
+  private let returned = ReturnedLoans()
+  /// A thread of the node's own process makes the pages of its room itself.
+  private let isThread: Bool
+  private var fetches: [UInt64: [UnsafeContinuation<Void, Never>]] = [:]
+  /// Requests that ended before the program came to wait for them.
+  private var ended: [UInt32: RequestOutcome] = [:]
+  /// Hears of wanted results that nobody waits for.
+  public var onResult: ((ObjectHandle, ObjectStatus) -> Void)?
+
+  init(
+    _ core: consuming ClientCore, cluster: Cluster, isThread: Bool = false, host: any ClientHost
+  ) {
+    self.isThread = isThread
+    self.cluster = cluster
+    self.core = .allocate(capacity: 1)
+    self.core.initialize(to: core)
+    self.host = host
+  }
+
+  deinit {
+    core.deinitialize(count: 1)
+    core.deallocate()
+  }
+
+  // MARK: Calls
+
+  public var specs: TaskSpecTable { core.pointee.specs }
+
+  public func newTask(function: FunctionID, shape: UInt16, kind: TaskKind = .task) -> TaskSpec {
+    core.pointee.newTask(function: function, shape: shape, kind: kind)
+  }
+
+  public func nextCall(on actor: TaskHandle) -> UInt32 { core.pointee.driver.nextCall(on: actor) }
+
+  @discardableResult
+  public func submit(
+    _ spec: TaskSpec, arguments: UnsafeBufferPointer<ObjectHandle> = .init(start: nil, count: 0),
+    values: UnsafeRawBufferPointer = .init(start: nil, count: 0), wanted: Bool = false
+  ) -> TaskHandle {
+    let task = core.pointee.submit(spec, arguments: arguments, values: values, wanted: wanted)
+    core.pointee.port.flushLongRuns()
+    return task
+  }
+
+  /// Stores an object of `byteCount` bytes, which `write` fills.
+  ///
+  /// - Throws: what `write` throws; then nothing is stored.
+  public func put(
+    byteCount: Int, _ write: (UnsafeMutableRawBufferPointer) throws -> Void
+  ) async throws -> ObjectHandle {
+    if byteCount >= StoredValue.segmentThreshold, let segment = core.pointee.segment {
+      return try await putLarge(byteCount, segment, write)
+    }
+    let object = try core.pointee.put(byteCount, write)
+    core.pointee.port.flushLongRuns()
+    return object
+  }
+
+  /// Writes a value into room that the node gives.
+  private func putLarge(
+    _ byteCount: Int, _ segment: SharedSegment,
+    _ write: (UnsafeMutableRawBufferPointer) throws -> Void
+  ) async throws -> ObjectHandle {
+    tickets += 1
+    let ticket = tickets
+    core.pointee.askForRoom(byteCount, ticket: ticket)
+    _ = core.pointee.port.flush()
+    let grant = await withUnsafeContinuation { waitingForRoom[ticket] = $0 }
+    guard let grant, grant.key != StoreFrame.denied,
+      grant.offset <= segment.byteCount - byteCount
+    else { throw StoreIsFull(asked: ByteCount(UInt64(byteCount))) }
+    if isThread { try segment.commit(at: grant.offset, count: byteCount) }
+    try write(
+      UnsafeMutableRawBufferPointer(start: segment.base + grant.offset, count: byteCount))
+    let object = core.pointee.putRoom(grant.key, byteCount)
+    core.pointee.port.flushLongRuns()
+    return object
+  }
+
+  /// Sends what `free` has gathered.
+  public func flushFreed() { core.pointee.flushFreed() }
+
+  /// What keeps the bytes of an object in place while somebody reads them; nil when they are to be
+  /// copied.
+  public func owner(_ object: ObjectHandle) -> AnyObject? { loans[object.key] }
+
+  public func request(
+    _ objects: UnsafeBufferPointer<ObjectHandle>, needed: Int, isGet: Bool, fetch: Bool = true,
+    timeout: TimeSpan? = nil
+  ) -> RequestID {
+    let request = core.pointee.request(
+      objects, needed: needed, isGet: isGet, fetch: fetch, timeout: timeout)
+    deliverEvents()
+    return request
+  }
+
+  /// Why the connection to the node ended, once it has.
+  public private(set) var lost: String?
+
+  /// The node is gone: whoever waits need not.
+  func disconnected(_ reason: String) {
+    lost = reason
+    let waiting = continuations.values
+    continuations.removeAll()
+    for continuation in waiting { continuation.resume(returning: .failed) }
+    let fetching = fetches.values.flatMap { $0 }
+    fetches.removeAll()
+    for continuation in fetching { continuation.resume() }
+    let wishes = waitingForRoom.values
+    waitingForRoom.removeAll()
+    for continuation in wishes { continuation.resume(returning: nil) }
+  }
+
+  /// Suspends the program until the request has ended; `failed` when the node is gone (`lost`).
+  public func wait(_ request: RequestID) async -> RequestOutcome {
+    if lost != nil { return .failed }
+    if let outcome = ended.removeValue(forKey: request.number) { return outcome }
+    _ = core.pointee.port.flush()
+    startTimers()
+    return await withUnsafeContinuation { continuations[request.number] = $0 }
+  }
+
+  /// Fetches the bytes of objects that the program put itself: its node keeps them, not the program.
+  public func fetchOwn(_ objects: [ObjectHandle]) async {
+    for object in objects where lost == nil && core.pointee.fetch(object) {
+      _ = core.pointee.port.flush()
+      await withUnsafeContinuation { fetches[object.key, default: []].append($0) }
+    }
+  }
+
+  public func status(_ object: ObjectHandle) -> ObjectStatus? {
+    core.pointee.driver.status(object)
+  }
+
+  public func free(_ object: ObjectHandle) {
+    if !loans.isEmpty { loans[object.key] = nil }
+    core.pointee.free(object)
+  }
+
+  /// The bytes of an object that a `get` has brought; valid until it is freed.
+  public func bytes(_ object: ObjectHandle) -> UnsafeRawBufferPointer {
+    core.pointee.values.pointer(object.key)?.bytes ?? UnsafeRawBufferPointer(start: nil, count: 0)
+  }
+
+  // MARK: Facts
+
+  func receive(_ frames: UnsafeRawBufferPointer) throws(FrameError) {
+    try core.pointee.receive(frames)
+    deliverEvents()
+  }
+
+  /// Ends a turn: what was said goes out; false when some of it has to wait for room.
+  func endTurn() -> Bool {
+    startTimers()
+    for loan in returned.take() { core.pointee.returnLoan(loan) }
+    return core.pointee.port.flush()
+  }
+
+  private func deliverEvents() {
+    if core.pointee.lent.count > 0 {
+      for i in 0..<core.pointee.lent.count {
+        let object = core.pointee.lent[i]
+        guard let value = core.pointee.values[object.key] else { continue }
+        loans[object.key] = SegmentLoan(value.key, core.pointee.segment!, returned)
+      }
+      core.pointee.lent.removeAll()
+    }
+    if core.pointee.rooms.count > 0 {
+      for i in 0..<core.pointee.rooms.count {
+        let grant = core.pointee.rooms[i]
+        waitingForRoom.removeValue(forKey: grant.ticket)?.resume(returning: grant)
+      }
+      core.pointee.rooms.removeAll()
+    }
+    if core.pointee.fetched.count > 0 {
+      for i in 0..<core.pointee.fetched.count {
+        let waiting = fetches.removeValue(forKey: core.pointee.fetched[i].key) ?? []
+        for continuation in waiting { continuation.resume() }
+      }
+      core.pointee.fetched.removeAll()
+    }
+    let count = core.pointee.events.count
+    if count == 0 { return }
+    for i in 0..<count {
+      switch core.pointee.events[i].kind {
+      case .requestEnded(let request, let outcome):
+        if let continuation = continuations.removeValue(forKey: request.number) {
+          continuation.resume(returning: outcome)
+        } else {
+          ended[request.number] = outcome
+        }
+      case .resultArrived(let object, let status):
+        onResult?(object, status)
+      }
+    }
+    core.pointee.events.removeAll()
+  }
+
+  private func startTimers() {
+    while let timer = core.pointee.timers.popFirst() {
+      host.schedule(after: timer.delay) { [weak self] in
+        guard let self else { return }
+        core.pointee.timerFired(timer.token)
+        deliverEvents()
+      }
+    }
+  }
+}
+
+/// A client on a thread of the node's own process.
+final class ThreadClient: Pump, ClientHost, @unchecked Sendable {
+  let thread: PumpThread
+  private let incoming: FrameRing
+  private let outlet: RingOutlet
+  private let plan: NodePlan
+  private let memory: SegmentAccess
+  private(set) var client: Client?
+  private var incarnation: UInt32 = 0
+
+  var executor: any TaskExecutor { thread }
+
+  init(
+    thread: PumpThread, incoming: FrameRing, outlet: RingOutlet, plan: NodePlan,
+    memory: SegmentAccess
+  ) {
+    self.memory = memory
+    self.thread = thread
+    self.incoming = incoming
+    self.outlet = outlet
+    self.plan = plan
+  }
+
+  /// A new program runs here, with an identity of its own.
+  func begin(_ root: TaskID, address: Address, worker: WorkerID) -> Client {
+    incarnation &+= 1
+    let core = ClientCore(
+      address: address, node: plan.node, worker: worker, root: root,
+      incarnation: incarnation &+ UInt32(address.number) &* 0x101, parameters: plan.parameters,
+      bounds: .none, segment: memory.segment, outlet: outlet)
+    let client = Client(
+      core,
+      cluster: Client.Cluster(
+        seed: plan.seed, nodes: plan.nodes, resourceNames: plan.resourceNames),
+      isThread: true, host: self)
+    self.client = client
+    return client
+  }
+
+  /// The program has ended: what it said last goes out.
+  func end() {
+    guard let client else { return }
+    client.flushFreed()
+    while !client.endTurn() { sched_yield() }
+    self.client = nil
+  }
+
+  func schedule(after delay: TimeSpan, _ body: @escaping () -> Void) {
+    thread.schedule(after: delay, body)
+  }
+
+  var hasWork: Bool { !incoming.isEmpty }
+
+  func pump() -> Bool {
+    guard let client else {
+      // Meant for a program that has ended.
+      while incoming.next() != nil { incoming.release() }
+      return false
+    }
+    var worked = false
+    while let run = incoming.next() {
+      worked = true
+      do throws(FrameError) {
+        if run.count == 32, run[4] == RingOutlet.referenceKind {
+          let frame = RingOutlet.frame(of: run)
+          defer { frame.deallocate() }
+          try client.receive(UnsafeRawBufferPointer(frame))
+        } else {
+          try client.receive(run)
+        }
+      } catch {
+        fatalError("the node of this process sent \(error)")
+      }
+      incoming.release()
+    }
+    if !client.endTurn() {
+      // The node has to read before more can be said.
+      sched_yield()
+      worked = true
+    }
+    return worked
+  }
+}

@@ -1,0 +1,273 @@
+import Primitives
+import RuntimeCore
+import WireFormat
+
+/// What the machine of a client tells the program.
+struct ClientEvent: BitwiseCopyable {
+  enum Kind: BitwiseCopyable {
+    case requestEnded(RequestID, RequestOutcome)
+    case resultArrived(ObjectHandle, ObjectStatus)
+  }
+  var kind: Kind
+}
+
+/// The driver machine of one program, with the table of its tasks and its way to the node.
+struct ClientCore: ~Copyable {
+  let address: Address
+  let specs: TaskSpecTable
+  let payloads: MessagePayloads
+  let raylet: Address
+  let root: TaskHandle
+  var driver: Driver
+  private var effects = EffectBuffer<Effect>()
+  private var borrowed = EffectBuffer<TaskHandle>()
+  var port: Port
+  var events = EffectBuffer<ClientEvent>()
+  /// Timers that the machine asked for: token and delay.
+  var timers = RingQueue<PendingTimer>()
+  /// Values that have come, by object.
+  var values = WordMap<StoredValue>()
+  /// The node's segment, when this process maps it.
+  let segment: SharedSegment?
+  /// Answers to wishes for room, by ticket.
+  var rooms = EffectBuffer<RoomGrant>()
+  /// The program's own puts whose bytes it asked for, and those that came.
+  private var fetching = WordMap<Bool>()
+  var fetched = EffectBuffer<ObjectHandle>()
+  /// Values that came to be read in place.
+  var lent = EffectBuffer<ObjectHandle>()
+  var now = MonotonicClock.now
+
+  struct RoomGrant: BitwiseCopyable {
+    var ticket: UInt64
+    var key: UInt64
+    var offset: Int
+  }
+
+  struct PendingTimer: BitwiseCopyable {
+    var token: TimerToken
+    var delay: TimeSpan
+  }
+
+  /// - Parameter root: the identity of the program: that of its driver, or of the task that it is.
+  init(
+    address: Address, node: NodeID, worker: WorkerID, root id: TaskID, incarnation: UInt32,
+    parameters: Parameters, bounds: ClusterBounds, segment: SharedSegment?, outlet: any Outlet
+  ) {
+    self.segment = segment
+    self.address = address
+    raylet = .raylet(node)
+    let specs = TaskSpecTable.allocate(interning: true)
+    let payloads = MessagePayloads.allocate()
+    self.specs = specs
+    self.payloads = payloads
+    let root = specs.insert(
+      TaskSpec(
+        id: id, function: FunctionID(0), shape: specs.shape(.zero), returns: 0, kind: .driver))
+    self.root = root
+    driver = Driver(
+      address: address, node: node, worker: worker, root: root, incarnation: incarnation,
+      freeDelay: parameters.freeDelay, specs: specs, payloads: payloads)
+    port = Port(
+      MessageEncoder(specs: specs, payloads: payloads, fillsModelledBytes: false),
+      MessageDecoder(specs: specs, payloads: payloads, bounds: bounds), outlet)
+  }
+
+  deinit {
+    specs.deallocate()
+    payloads.deallocate()
+  }
+
+  // MARK: Calls
+
+  /// The specification of a new task of this program, to be completed and submitted.
+  @inline(__always)
+  mutating func newTask(function: FunctionID, shape: UInt16, kind: TaskKind = .task) -> TaskSpec {
+    var spec = TaskSpec(
+      id: driver.nextTaskID(), function: function, shape: shape, kind: kind,
+      submitter: address.raw)
+    spec.caller = driver.rootID.low
+    return spec
+  }
+
+  mutating func submit(
+    _ spec: TaskSpec, arguments: UnsafeBufferPointer<ObjectHandle>,
+    values: UnsafeRawBufferPointer, wanted: Bool
+  ) -> TaskHandle {
+    let task = specs.insert(spec, arguments: arguments)
+    if !values.isEmpty { specs.setValueArguments(values, of: task) }
+    driver.submit(task, wanted: wanted, into: &effects)
+    perform()
+    return task
+  }
+
+  // MARK: Large values
+
+  /// Asks the node for room; the answer comes with the ticket.
+  mutating func askForRoom(_ byteCount: Int, ticket: UInt64) {
+    try? StoreFrame.encode(
+      StoreFrame.roomWanted, ticket, UInt64(byteCount), from: address, to: raylet,
+      into: &port.writer)
+  }
+
+  /// The room is filled: it becomes an object.
+  mutating func putRoom(_ key: UInt64, _ byteCount: Int) -> ObjectHandle {
+    let object = driver.nextPut
+    try? ValueFrame.encode(
+      ObjectID(producer: specs[root].id, index: object.index),
+      .segment(offset: Int(key), count: byteCount), from: address, to: raylet,
+      into: &port.writer)
+    _ = driver.put(ByteCount(UInt64(byteCount)), into: &effects)
+    perform()
+    return object
+  }
+
+  mutating func returnLoan(_ loan: UInt64) {
+    try? StoreFrame.encode(
+      StoreFrame.loanReturned, loan, from: address, to: raylet, into: &port.writer)
+  }
+
+  /// The value goes straight into the frame, and a copy stays here: whoever puts often gets.
+  mutating func put(
+    _ byteCount: Int, _ write: (UnsafeMutableRawBufferPointer) throws -> Void
+  ) throws -> ObjectHandle {
+    let mark = port.writer.count
+    let object = driver.nextPut
+    if byteCount > 0 {
+      let place = try ValueFrame.reserve(
+        ObjectID(producer: specs[root].id, index: object.index), byteCount: byteCount,
+        from: address, to: raylet, in: &port.writer)
+      do {
+        try write(UnsafeMutableRawBufferPointer(start: place, count: byteCount))
+      } catch {
+        port.writer.removeAll(keeping: mark)
+        throw error
+      }
+    }
+    _ = driver.put(ByteCount(UInt64(byteCount)), into: &effects)
+    perform()
+    return object
+  }
+
+  /// Asks for the bytes of an own put; false when they are here or on their way.
+  mutating func fetch(_ object: ObjectHandle) -> Bool {
+    guard object.index < 0, object.producer == root, !values.contains(object.key),
+      driver.status(object) == .value
+    else { return false }
+    if !fetching.contains(object.key) {
+      fetching.set(object.key, true)
+      try? ValueFrame.encode(
+        ObjectID(producer: specs[root].id, index: object.index),
+        .bytes(UnsafeRawBufferPointer(start: nil, count: 0)), kind: ValueFrame.wantedKind,
+        from: address, to: raylet, into: &port.writer)
+    }
+    return true
+  }
+
+  mutating func request(
+    _ objects: UnsafeBufferPointer<ObjectHandle>, needed: Int, isGet: Bool, fetch: Bool,
+    timeout: TimeSpan?
+  ) -> RequestID {
+    now = MonotonicClock.now
+    let request = driver.request(
+      objects, needed: needed, isGet: isGet, fetch: fetch, timeout: timeout, at: now,
+      into: &effects)
+    perform()
+    return request
+  }
+
+  mutating func free(_ object: ObjectHandle) {
+    if let value = values.remove(object.key) { value.deallocate() }
+    driver.free(object, into: &effects)
+    if !effects.isEmpty { perform() }
+  }
+
+  mutating func flushFreed() {
+    driver.flush(into: &effects)
+    perform()
+  }
+
+  // MARK: Facts
+
+  mutating func timerFired(_ token: TimerToken) {
+    driver.receive(.timerFired(token), from: address, at: MonotonicClock.now, into: &effects)
+    perform()
+  }
+
+  /// Handles one run of frames from the node.
+  mutating func receive(_ frames: UnsafeRawBufferPointer) throws(FrameError) {
+    guard let base = frames.baseAddress else { return }
+    var offset = 0
+    while offset < frames.count {
+      let rest = UnsafeRawBufferPointer(start: base + offset, count: frames.count - offset)
+      guard let length = try FrameHeader.frameLength(in: rest, limit: rest.count) else {
+        throw FrameError(.truncated, "frame", found: UInt64(rest.count), expected: 16)
+      }
+      let frame = UnsafeRawBufferPointer(start: base + offset, count: length)
+      offset += length
+      if frame[4] == ValueFrame.kind {
+        try receiveValue(frame)
+        continue
+      }
+      if frame[4] == StoreFrame.roomGranted {
+        let (ticket, key, offset) = try StoreFrame.decode(frame)
+        rooms.append(RoomGrant(ticket: ticket, key: key, offset: Int(clamping: offset)))
+        continue
+      }
+      let received = try port.decoder.decode(frame, borrowing: &borrowed)
+      // Meant for an earlier program that ran here.
+      guard received.target == address else { continue }
+      driver.receive(received.message, from: received.source, at: now, into: &effects)
+      if !effects.isEmpty { perform() }
+    }
+    for i in 0..<borrowed.count { specs.release(borrowed[i]) }
+    borrowed.removeAll()
+  }
+
+  private mutating func receiveValue(_ frame: UnsafeRawBufferPointer) throws(FrameError) {
+    let (id, content) = try ValueFrame.decode(frame)
+    // Freed meanwhile: nobody will ask for it.
+    guard let producer = specs.find(id.producer) else {
+      if case .segment = content { returnLoan(ValueFrame.loan(frame)) }
+      return
+    }
+    let object = ObjectHandle(producer: producer, index: id.index)
+    if fetching.remove(object.key) != nil { fetched.append(object) }
+    guard !values.contains(object.key) else {
+      if case .segment = content { returnLoan(ValueFrame.loan(frame)) }
+      return
+    }
+    switch content {
+    case .bytes(let bytes):
+      if !bytes.isEmpty { values.set(object.key, StoredValue(copying: bytes)) }
+    case .segment(let offset, let count):
+      guard let segment, offset >= 0, count >= 0, offset <= segment.byteCount - count else {
+        throw FrameError(.aboveLimit, "place of a value", found: UInt64(offset), expected: 0)
+      }
+      let loan = ValueFrame.loan(frame)
+      lent.append(object)
+      values.set(
+        object.key,
+        StoredValue(.segment, at: segment.base + offset, count: count, key: loan))
+    }
+  }
+
+  private mutating func perform() {
+    for i in 0..<effects.count {
+      switch effects[i] {
+      case .send(let message, let target):
+        // Its own table is the only one that names what a client sends: it cannot fail but by size.
+        try? port.encoder.encode(message, from: address, to: target, into: &port.writer)
+      case .startTimer(let token, let delay):
+        timers.append(PendingTimer(token: token, delay: delay))
+      case .resultArrived(let object, let status):
+        events.append(ClientEvent(kind: .resultArrived(object, status)))
+      case .requestEnded(let request, let outcome):
+        events.append(ClientEvent(kind: .requestEnded(request, outcome)))
+      default:
+        preconditionFailure("a client was ordered \(effects[i])")
+      }
+    }
+    effects.removeAll()
+  }
+}

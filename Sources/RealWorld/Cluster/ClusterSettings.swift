@@ -1,0 +1,121 @@
+import Foundation
+import Primitives
+import RuntimeCore
+import Scheduling
+
+/// What the head of a cluster decides for all its nodes.
+public struct ClusterSettings: Codable, Sendable {
+  public var name: String
+  public var seed: UInt64
+  public var parameters: Parameters
+  /// Policies as their names with parameters, such as `QueueThreshold[threshold=10]`.
+  public var spillover: String
+  public var placement: String
+  public var dispatch: String
+  public var resourceNames: ResourceNames
+
+  /// Parameters for a real cluster: workers take pipelines, and a node may run further ahead of the
+  /// GCS than in 2018, because a turn commits hundreds of completions at once.
+  public static var realParameters: Parameters {
+    var parameters = Parameters()
+    parameters.pipelineTime = .microseconds(200)
+    parameters.actorPipelineLimit = 256
+    parameters.uncommittedLimit = 4096
+    parameters.chunkSize = ByteCount(1 << 20)
+    parameters.chunksInFlight = 8
+    parameters.priorTaskTime = .milliseconds(1)
+    return parameters
+  }
+
+  public init(
+    name: String = "heliostat", seed: UInt64 = 1,
+    parameters: Parameters = ClusterSettings.realParameters,
+    spillover: String = "QueueThreshold", placement: String = "LowestWait",
+    dispatch: String = "FIFO", resourceNames: ResourceNames = ResourceNames()
+  ) {
+    self.name = name
+    self.seed = seed
+    self.parameters = parameters
+    self.spillover = spillover
+    self.placement = placement
+    self.dispatch = dispatch
+    self.resourceNames = resourceNames
+  }
+
+  /// The plan of one node under these settings.
+  ///
+  /// - Throws: `PolicyError` for a policy that does not exist.
+  public func plan(
+    node: NodeID, description: NodeDescription, nodes: [ResourceVector]
+  ) throws -> NodePlan {
+    let replicas = parameters.gcsShards * parameters.chainLength
+    var plan = NodePlan(
+      node: node, description: description, nodes: nodes, parameters: parameters,
+      head: NodeID(0), replicaHomes: Array(repeating: NodeID(0), count: replicas),
+      spillover: try PolicyRegistry.spillover(PolicySpec(parsing: spillover)),
+      placement: try PolicyRegistry.placement(PolicySpec(parsing: placement)),
+      dispatch: try PolicyRegistry.dispatch(PolicySpec(parsing: dispatch)), seed: seed)
+    plan.resourceNames = resourceNames
+    return plan
+  }
+}
+
+/// A node as the others know it.
+struct Member: Codable, Sendable, Equatable {
+  var node: NodeID
+  var endpoint: String
+  var resources: ResourceVector
+}
+
+/// What a process says when it comes, in the payload of its hello.
+enum Introduction: Codable, Sendable {
+  /// A node that wants to join; the head answers with a `Welcome`.
+  case join(endpoint: String, resources: ResourceVector, nonce: UInt64)
+  /// A node that has joined connects to another one.
+  case member(NodeID)
+  /// A connection for the objects of a node.
+  case bulk(NodeID)
+  /// A program that wants to use the cluster through this node.
+  case driver(nonce: UInt64, sharesMemory: Bool)
+}
+
+/// The answer.
+enum Welcome: Codable, Sendable {
+  case joined(NodeID, ClusterSettings, [Member])
+  case connected
+  case driver(DriverWelcome)
+}
+
+struct DriverWelcome: Codable, Sendable {
+  var number: Int
+  var node: NodeID
+  var settings: ClusterSettings
+  var nodes: [ResourceVector]
+  /// The node's shared segment, for programs on its own host.
+  var segment: String?
+}
+
+/// What nodes tell each other about the cluster, in frames of the layer above the protocol.
+enum MembershipNews: Codable, Sendable {
+  /// A new node is connected to all others: it takes part from now on.
+  case ready(NodeID)
+  case lost(NodeID, reason: String)
+  /// A node says that it goes: nothing new for it.
+  case leaving(NodeID)
+
+  static let frameKind: UInt8 = 170
+}
+
+extension Encodable {
+  func encodedBytes() -> [UInt8] {
+    // Only numbers and texts: cannot fail.
+    guard let data = try? JSONEncoder().encode(self) else { return [] }
+    return Array(data)
+  }
+}
+
+extension Decodable {
+  init(encodedBytes bytes: some Sequence<UInt8>) throws {
+    self = try JSONDecoder().decode(Self.self, from: Data(bytes))
+  }
+}

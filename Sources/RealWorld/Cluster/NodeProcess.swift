@@ -1,0 +1,349 @@
+import Foundation
+import Logging
+import NIOCore
+import NIOPosix
+import Primitives
+import RuntimeCore
+import WireFormat
+
+/// A node of a cluster that others reach over sockets: a raylet with its workers, and on the head the
+/// global schedulers and the GCS.
+///
+/// Everything happens on one event loop.
+public final class NodeProcess: @unchecked Sendable {
+  public struct Options: Sendable {
+    /// Where other nodes and programs reach this node; port 0 takes a free one.
+    public var endpoint: Endpoint
+    /// The head to join; nil makes this node the head of a new cluster.
+    public var head: Endpoint?
+    public var description: NodeDescription
+    /// For the head: what holds for the whole cluster.
+    public var settings = ClusterSettings()
+    public var transport = TransportConfiguration()
+    /// How long the loop and the workers look for work before they sleep.
+    public var spin = TimeSpan.microseconds(50)
+
+    public init(endpoint: Endpoint, head: Endpoint? = nil, description: NodeDescription) {
+      self.endpoint = endpoint
+      self.head = head
+      self.description = description
+    }
+  }
+
+  /// Why a node ended by itself.
+  public struct End: Sendable, CustomStringConvertible {
+    public let description: String
+  }
+
+  public let node: NodeID
+  public let endpoint: Endpoint
+  public let settings: ClusterSettings
+  /// Ends when the node has to: its head is gone.
+  public let ended: EventLoopFuture<End>
+
+  private let loop: any EventLoop
+  private let logger: Logger
+  private let functions: FunctionTable
+  private let transport: TransportConfiguration
+  private let shell: NodeShell
+  private let host: LoopHost
+  private let spinner: LoopSpinner
+  private let listener: Listener
+  private let endPromise: EventLoopPromise<End>
+  private let hello: Hello
+  private var members: [Member]
+  private var links: [NodeID: Link] = [:]
+  private var peers: [ObjectIdentifier: PeerLink] = [:]
+  private var drivers: [UInt64: Int] = [:]
+  private var joins: [UInt64: NodeID] = [:]
+  private var nextNode: Int
+  private var nextDriver = 0
+  private var isStopping = false
+
+  // MARK: Start
+
+  /// Starts a node and returns when it takes part in its cluster.
+  ///
+  /// - Throws: `TransportError` (address in use, head unreachable, refused with the head's reason),
+  ///   `PolicyError`, `ThreadError`.
+  public static func start(
+    _ options: Options, functions: FunctionTable, on loop: any EventLoop, logger: Logger
+  ) async throws -> NodeProcess {
+    let spinner = try await LoopSpinner.start(on: loop, window: options.spin).get()
+    let door = Door()
+    var hello = Hello(
+      role: .node, cluster: options.settings.name, process: "node",
+      processID: ProcessInfo.processInfo.processIdentifier, functions: functions.names)
+    let listener = try await Listener.start(
+      at: options.endpoint, on: loop, as: hello, configuration: options.transport,
+      logger: logger, accept: { door.accept($0) }, established: { door.established($0) }
+    ).get()
+    do {
+      var node = NodeID(0)
+      var settings = options.settings
+      var members: [Member] = []
+      let late = LateDelegate()
+      var headLink: SocketLink?
+      if let head = options.head {
+        hello.payload = Introduction.join(
+          endpoint: "\(listener.endpoint)", resources: options.description.resources,
+          nonce: UInt64.random(in: 0...UInt64.max)
+        ).encodedBytes()
+        let link = try await Connector.connect(
+          to: head, on: loop, as: hello, configuration: options.transport,
+          retry: RetryPolicy(attempts: 5), logger: logger, delegate: late
+        ).get()
+        guard
+          case .joined(let number, let theirs, let others) = try Welcome(
+            encodedBytes: link.peer.payload)
+        else { throw TransportError(.handshake, "\(head) is no head of a cluster") }
+        (node, settings, members) = (number, theirs, others)
+        headLink = link
+      }
+      let resources = options.description.resources
+      members.append(Member(node: node, endpoint: "\(listener.endpoint)", resources: resources))
+      let plan = try settings.plan(
+        node: node, description: options.description,
+        nodes: options.head == nil ? [resources] : members.map(\.resources))
+      let host = LoopHost(loop, spinner)
+      let shell = try NodeShell(plan, functions: functions, spin: options.spin, host: host)
+      let process = NodeProcess(
+        node: node, settings: settings, members: members, shell: shell, host: host,
+        spinner: spinner, listener: listener, functions: functions, options: options,
+        loop: loop, hello: hello, logger: logger)
+      try await loop.submit {
+        if let headLink { late.attach(process.adopt(headLink, as: .node(NodeID(0)))) }
+        door.process = process
+      }.get()
+      for member in members.dropLast() where member.node != NodeID(0) {
+        try await process.connect(to: member)
+      }
+      // Only now: whoever hears of this node can reach it.
+      try await loop.submit {
+        try shell.start()
+        host.attach(shell)
+        if options.head != nil { process.tell(NodeID(0), .ready(node)) }
+      }.get()
+      return process
+    } catch {
+      try? await listener.close().get()
+      _ = spinner.close()
+      throw error
+    }
+  }
+
+  private init(
+    node: NodeID, settings: ClusterSettings, members: [Member], shell: NodeShell, host: LoopHost,
+    spinner: LoopSpinner, listener: Listener, functions: FunctionTable, options: Options,
+    loop: any EventLoop, hello: Hello, logger: Logger
+  ) {
+    self.node = node
+    self.settings = settings
+    self.members = members
+    self.shell = shell
+    self.host = host
+    self.spinner = spinner
+    self.listener = listener
+    self.functions = functions
+    self.loop = loop
+    self.hello = hello
+    var logger = logger
+    logger[metadataKey: "node"] = "\(node.index)"
+    self.logger = logger
+    endpoint = listener.endpoint
+    transport = options.transport
+    endPromise = loop.makePromise(of: End.self)
+    ended = endPromise.futureResult
+    nextNode = 1
+  }
+
+  /// Takes what comes before the process is there.
+  private final class Door: @unchecked Sendable {
+    var process: NodeProcess?
+
+    func accept(_ hello: Hello) -> Acceptance {
+      process?.accept(hello) ?? .refuse("the node is still starting: try again")
+    }
+    func established(_ link: SocketLink) {
+      if let process { process.established(link) } else { link.close(reason: "not ready") }
+    }
+  }
+
+  /// Stands in for the delegate of the link to the head until the node knows its number.
+  private final class LateDelegate: LinkDelegate, @unchecked Sendable {
+    private var target: (any LinkDelegate)?
+    private var end: LinkEnd?
+
+    func attach(_ target: any LinkDelegate) { self.target = target }
+    func linkReceived(_ link: Link, frames: UnsafeRawBufferPointer) {
+      target?.linkReceived(link, frames: frames)
+    }
+    func linkReadCompleted(_ link: Link) { target?.linkReadCompleted(link) }
+    func linkBecameWritable(_ link: Link) { target?.linkBecameWritable(link) }
+    func linkClosed(_ link: Link, reason: LinkEnd) { target?.linkClosed(link, reason: reason) }
+  }
+
+  private func connect(to member: Member) async throws {
+    var hello = hello
+    hello.payload = Introduction.member(node).encodedBytes()
+    let late = LateDelegate()
+    let link = try await Connector.connect(
+      to: try Endpoint(parsing: member.endpoint), on: loop, as: hello, configuration: transport,
+      retry: RetryPolicy(attempts: 3), logger: logger, delegate: late
+    ).get()
+    try await loop.submit { late.attach(self.adopt(link, as: .node(member.node))) }.get()
+  }
+
+  // MARK: Peers that come
+
+  private func accept(_ hello: Hello) -> Acceptance {
+    if isStopping { return .refuse("the node is stopping") }
+    guard let introduction = try? Introduction(encodedBytes: hello.payload) else {
+      return .refuse("the introduction is not understood: use the same release everywhere")
+    }
+    switch introduction {
+    case .join(_, _, let nonce):
+      guard node == NodeID(0) else {
+        return .refuse("this is node \(node.index), not the head: join \(members[0].endpoint)")
+      }
+      let number = NodeID(nextNode)
+      nextNode += 1
+      joins[nonce] = number
+      return .accept(payload: Welcome.joined(number, settings, members).encodedBytes())
+    case .member, .bulk:
+      return .accept(payload: Welcome.connected.encodedBytes())
+    case .driver(let nonce, let sharesMemory):
+      let number = Int(node.index) << 16 | nextDriver
+      nextDriver += 1
+      drivers[nonce] = number
+      return .accept(
+        payload: Welcome.driver(
+          DriverWelcome(
+            number: number, node: node, settings: settings, nodes: members.map(\.resources),
+            segment: sharesMemory ? shell.segmentPath : nil)
+        ).encodedBytes())
+    }
+  }
+
+  private func established(_ link: SocketLink) {
+    guard let introduction = try? Introduction(encodedBytes: link.peer.payload) else { return }
+    switch introduction {
+    case .join(let endpoint, let resources, let nonce):
+      guard let number = joins.removeValue(forKey: nonce) else { return }
+      members.append(Member(node: number, endpoint: endpoint, resources: resources))
+      link.delegate = adopt(link, as: .node(number))
+      logger.info("node \(number.index) joins from \(link.address), reached at \(endpoint)")
+    case .member(let number):
+      link.delegate = adopt(link, as: .node(number))
+    case .bulk:
+      link.close(reason: "no bulk connections yet")
+    case .driver(let nonce, let sharesMemory):
+      guard let number = drivers.removeValue(forKey: nonce) else { return }
+      let address = Address.driver(number)
+      let peer = adopt(link, as: .driver(address))
+      shell.core.pointee.port(peer.port).pointee.sharesMemory = sharesMemory
+      link.delegate = peer
+      logger.debug("driver \(number) connects from \(link.address)")
+    }
+  }
+
+  /// Gives a link its place among the ports.
+  private func adopt(_ link: SocketLink, as kind: PeerLink.Kind) -> PeerLink {
+    link.spinner = spinner
+    let port = shell.core.pointee.addPort(shell.makePort(LinkOutlet(link)))
+    let peer = PeerLink(
+      kind, port: port, shell, heard: { [unowned self] in heard($0, $1) },
+      ended: { [unowned self] in ended($0, $1) })
+    switch kind {
+    case .driver(let address):
+      shell.core.pointee.connect(address, to: port)
+      shell.core.pointee.port(port).pointee.client = address
+      shell.core.pointee.port(port).pointee.root = .root(
+        driver: address.number, seed: settings.seed)
+    case .node(let number):
+      shell.core.pointee.connect(.raylet(number), to: port)
+      links[number] = link
+    }
+    peers[ObjectIdentifier(peer)] = peer
+    return peer
+  }
+
+  // MARK: News
+
+  private func tell(_ number: NodeID, _ news: MembershipNews) {
+    guard let link = links[number] else { return }
+    let body = news.encodedBytes()
+    let count = FrameHeader.byteCount + body.count
+    let place = link.reserve(count)
+    FrameHeader(
+      length: count, kind: MembershipNews.frameKind, source: .raylet(node),
+      target: .raylet(number)
+    ).write(to: place)
+    body.withUnsafeBytes {
+      (place + FrameHeader.byteCount).copyMemory(from: $0.baseAddress!, byteCount: $0.count)
+    }
+    link.commit(count)
+    link.flush()
+  }
+
+  private func heard(_ peer: PeerLink, _ news: MembershipNews) {
+    switch news {
+    case .ready(let number):
+      logger.info("node \(number.index) is ready")
+    case .lost(let number, let reason):
+      logger.warning("node \(number.index) is lost: \(reason)")
+      lose(number)
+    case .leaving(let number):
+      logger.info("node \(number.index) is leaving")
+    }
+  }
+
+  private func ended(_ peer: PeerLink, _ reason: LinkEnd) {
+    peers[ObjectIdentifier(peer)] = nil
+    shell.core.pointee.closePort(peer.port)
+    switch peer.kind {
+    case .driver(let address):
+      shell.core.pointee.disconnect(address)
+      logger.debug("driver \(address.number) has gone: \(reason)")
+    case .node(let number):
+      links[number] = nil
+      shell.core.pointee.disconnect(.raylet(number))
+      if isStopping { return }
+      if number == NodeID(0) {
+        logger.error("the head is gone (\(reason)): this node ends")
+        endPromise.succeed(End(description: "the head is gone: \(reason)"))
+      } else if node == NodeID(0) {
+        logger.warning("node \(number.index) is lost: \(reason)")
+        lose(number)
+        for other in links.keys.sorted() { tell(other, .lost(number, reason: "\(reason)")) }
+      }
+    }
+  }
+
+  /// The machines hear that a node is gone.
+  private func lose(_ number: NodeID) {
+    members.removeAll { $0.node == number }
+    shell.core.pointee.now = MonotonicClock.now
+    shell.core.pointee.lose(number)
+    shell.endTurn()
+  }
+
+  // MARK: The end
+
+  /// Stops: closes all links, ends the workers, and returns when that is done.
+  public func stop() async {
+    let links: [Link] =
+      (try? await loop.submit { [self] in
+        isStopping = true
+        return Array(self.links.values)
+      }.get()) ?? []
+    try? await listener.close().get()
+    try? await loop.submit { [self] in
+      for link in links { link.close(reason: "the node stops") }
+      host.detach()
+    }.get()
+    shell.stopWorkers()
+    try? await spinner.close().get()
+    endPromise.succeed(End(description: "stopped"))
+  }
+}

@@ -1,0 +1,74 @@
+import Primitives
+import RuntimeCore
+
+/// What a function gets: its arguments as bytes.
+public struct CallInput: @unchecked Sendable {
+  /// The arguments that travelled by value, as the caller encoded them.
+  public let values: UnsafeRawBufferPointer
+  /// The objects that it was given by future, in order. Their bytes lie in the node's object store
+  /// and stay valid until the function returns.
+  public let objects: UnsafeBufferPointer<UnsafeRawBufferPointer>
+}
+
+/// Where a function puts its results.
+public struct CallOutput: ~Copyable {
+  let room: ResultRoom
+  let results: UnsafeMutablePointer<StoredValue?>
+  /// How many results its caller asked for.
+  public let count: Int
+
+  /// Stores result `index` of `byteCount` bytes, which `write` fills: straight into shared memory
+  /// when it is large. A result that is never stored has no bytes.
+  ///
+  /// - Throws: `StoreIsFull` when the node has no room for it.
+  public mutating func store(
+    _ index: Int, byteCount: Int, _ write: (UnsafeMutableRawBufferPointer) throws -> Void
+  ) throws {
+    precondition(index < count, "result \(index) of a task with \(count) results")
+    precondition(results[index] == nil, "result \(index) was stored twice")
+    if byteCount == 0 { return }
+    if byteCount <= StoredValue.inlineLimit {
+      var words: InlineArray<2, UInt64> = .init(repeating: 0)
+      try withUnsafeMutableBytes(of: &words) { try write(.init(rebasing: $0[..<byteCount])) }
+      results[index] = withUnsafeBytes(of: words) {
+        StoredValue(copying: .init(rebasing: $0[..<byteCount]))
+      }
+      return
+    }
+    let isLarge = byteCount >= StoredValue.segmentThreshold
+    let value =
+      isLarge
+      ? try room.reserve(byteCount)
+      : StoredValue(
+        .heap, at: .allocate(byteCount: byteCount, alignment: 16), count: byteCount)
+    results[index] = value
+    try write(UnsafeMutableRawBufferPointer(start: value.address, count: byteCount))
+  }
+}
+
+/// A node's object store has no room for a result.
+public struct StoreIsFull: Error, CustomStringConvertible {
+  public let asked: ByteCount
+  public var description: String { "the node's object store has no room for \(asked)" }
+}
+
+/// How a worker asks its node for room in shared memory.
+protocol ResultRoom {
+  func reserve(_ byteCount: Int) throws(StoreIsFull) -> StoredValue
+}
+
+/// What a worker does when a task with this function comes to it.
+public enum FunctionBody: Sendable {
+  /// Lasts as long as its specification says and computes nothing.
+  case modelled
+  case function(@Sendable (CallInput, inout CallOutput) throws -> Void)
+  /// Makes an actor's state.
+  case constructor(@Sendable (CallInput) throws -> AnyObject)
+  case method(@Sendable (AnyObject, CallInput, inout CallOutput) throws -> Void)
+  /// `async` code that may submit tasks and wait for them. The arguments are read before it starts;
+  /// what it returns stores the results.
+  case program(@Sendable (Client, CallInput) throws -> Program)
+
+  public typealias Program = @Sendable () async throws -> ProgramResult
+  public typealias ProgramResult = @Sendable (inout CallOutput) throws -> Void
+}

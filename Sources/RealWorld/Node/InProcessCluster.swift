@@ -1,0 +1,42 @@
+import Primitives
+import RuntimeCore
+import Scheduling
+
+/// A cluster of the real world in one process: a node with worker threads, and programs on threads of
+/// their own, connected by rings.
+public final class InProcessCluster: @unchecked Sendable {
+  private let node: NodeShell
+  private let thread: PumpThread
+  private let spin: TimeSpan
+
+  public init(_ plan: NodePlan, functions: FunctionTable, spin: TimeSpan = .microseconds(50)) throws
+  {
+    self.spin = spin
+    thread = PumpThread(name: "node", spin: spin)
+    node = try NodeShell(plan, functions: functions, spin: spin, host: thread)
+    try node.start()
+    try thread.start(node)
+  }
+
+  /// Runs a program to its end on a thread of its own.
+  public func run<Result: Sendable>(
+    _ program: @escaping @Sendable (Client) async throws -> Result
+  ) async throws -> Result {
+    let thread = PumpThread(name: "driver", spin: spin)
+    let threadClient = node.connect(thread: thread)
+    let client = threadClient.client!
+    try thread.start(threadClient)
+    let task = Task(executorPreference: thread) {
+      defer { threadClient.end() }
+      return try await program(client)
+    }
+    let result = await task.result
+    thread.stop()
+    return try result.get()
+  }
+
+  public func stop() {
+    thread.stop()
+    node.stopWorkers()
+  }
+}

@@ -1,0 +1,253 @@
+import Primitives
+import RuntimeCore
+import WireFormat
+
+/// A value that a client of this host reads where it lies.
+struct Loan: BitwiseCopyable {
+  var port: UInt32
+  var object: ObjectHandle
+  var memoryKey: UInt64
+}
+
+/// How threads of the node's own process use its segment.
+struct SegmentAccess: Sendable {
+  let segment: SharedSegment
+
+  init(_ segment: SharedSegment) { self.segment = segment }
+
+  /// Makes the pages of a place, if they are not there yet; false when /dev/shm is full.
+  func commit(_ value: StoredValue) -> Bool {
+    guard let address = value.address else { return false }
+    do throws(StoreError) {
+      try segment.commit(
+        at: UnsafeRawPointer(address) - UnsafeRawPointer(segment.base), count: value.count)
+      return true
+    } catch {
+      return false
+    }
+  }
+}
+
+extension NodeCore {
+  /// The segment is larger than the store's capacity: sizes are rounded up, holes remain, and room is
+  /// given before the raylet counts it.
+  static func segmentBytes(_ plan: NodePlan) -> Int {
+    let bytes = Int(clamping: plan.description.store.bytes)
+    return min(bytes + bytes / 8 + (64 << 20), 1 << 42)
+  }
+
+  static func memory(_ segment: SharedSegment) throws -> ObjectMemory {
+    ObjectMemory(segment: segment, spillDirectory: try SpillDirectory(in: "/tmp"))
+  }
+
+  // MARK: Frames of the layer above the protocol
+
+  mutating func receiveUpper(
+    _ frame: UnsafeRawBufferPointer, from number: UInt32, _ port: UnsafeMutablePointer<Port>
+  ) throws(FrameError) {
+    switch frame[4] {
+    case ValueFrame.kind: try receiveValue(frame, from: number)
+    case ValueFrame.wantedKind: try valueWanted(frame, number, port)
+    case StoreFrame.roomWanted: try roomWanted(frame, number, port)
+    case StoreFrame.loanReturned:
+      let (loan, _, _) = try StoreFrame.decode(frame)
+      loanReturned(loan, by: number)
+    case ChunkFrame.kind: try receiveChunk(frame)
+    default:
+      throw FrameError(.unknownValue, "kind of frame", found: UInt64(frame[4]), expected: 0)
+    }
+  }
+
+  private mutating func receiveValue(
+    _ frame: UnsafeRawBufferPointer, from number: UInt32
+  ) throws(FrameError) {
+    let (id, content) = try ValueFrame.decode(frame)
+    let producer = specs.intern(id.producer)
+    borrowed.append(producer)
+    let object = ObjectHandle(producer: producer, index: id.index)
+    guard !values.contains(object.key) else {
+      throw FrameError(.mismatch, "value that is there already", found: 1, expected: 0)
+    }
+    switch content {
+    case .bytes(let bytes):
+      if !bytes.isEmpty { values.set(object.key, StoredValue(copying: bytes)) }
+    case .segment(let key, let count):
+      // The client wrote into room that it was given.
+      let key = UInt64(key)
+      guard grants[key] == number else {
+        throw FrameError(.notAllowed, "room of another", found: key, expected: 0)
+      }
+      grants.remove(key)
+      guard let extent = sealed(key), extent.count == count else {
+        throw FrameError(.mismatch, "room of a value", found: UInt64(count), expected: key)
+      }
+      values.set(
+        object.key,
+        StoredValue(.segment, at: memory.segment.base + extent.offset, count: count, key: key))
+    }
+  }
+
+  /// Ends the writing of room that was given.
+  private mutating func sealed(_ key: UInt64) -> ObjectMemory.Extent? {
+    do throws(StoreError) {
+      try memory.seal(key)
+      let extent = try memory.get(key)
+      try memory.release(key)
+      return extent
+    } catch {
+      return nil
+    }
+  }
+
+  /// A program wants the bytes of what it has put itself.
+  private mutating func valueWanted(
+    _ frame: UnsafeRawBufferPointer, _ number: UInt32, _ port: UnsafeMutablePointer<Port>
+  ) throws(FrameError) {
+    let header = try FrameHeader(reading: frame)
+    let (id, _) = try ValueFrame.decode(frame)
+    if let producer = specs.find(id.producer) {
+      let object = ObjectHandle(producer: producer, index: id.index)
+      if let value = values.pointer(object.key), value.pointee.form != .onDisk {
+        try attach(value, of: object, from: rayletAddress, to: header.source, number, port)
+        return
+      }
+    }
+    try ValueFrame.encode(
+      id, .bytes(UnsafeRawBufferPointer(start: nil, count: 0)), from: rayletAddress,
+      to: header.source, into: &port.pointee.writer)
+  }
+
+  /// Sends a value ahead of the news that it is there: its bytes, or where to read them in place.
+  mutating func attach(
+    _ value: UnsafeMutablePointer<StoredValue>, of object: ObjectHandle, from source: Address,
+    to target: Address, _ number: UInt32, _ port: UnsafeMutablePointer<Port>
+  ) throws(FrameError) {
+    let id = ObjectID(producer: specs[object.producer].id, index: object.index)
+    guard value.pointee.form == .segment, port.pointee.sharesMemory else {
+      try ValueFrame.encode(
+        id, .bytes(value.bytes), from: source, to: target, into: &port.pointee.writer)
+      return
+    }
+    let key = value.pointee.key
+    guard let extent = try? memory.get(key) else { return }
+    nextLoan += 1
+    loans.set(nextLoan, Loan(port: number, object: object, memoryKey: key))
+    specs.retain(object.producer)
+    queue.append(
+      Envelope(message: .objectPinned(object), source: rayletAddress, target: rayletAddress))
+    try ValueFrame.encode(
+      id, .segment(offset: extent.offset, count: extent.count), loan: nextLoan, from: source,
+      to: target, into: &port.pointee.writer)
+  }
+
+  private mutating func loanReturned(_ number: UInt64, by port: UInt32) {
+    guard let loan = loans[number], loan.port == port else { return }
+    loans.remove(number)
+    try? memory.release(loan.memoryKey)
+    handle(
+      Envelope(
+        message: .objectUnpinned(loan.object), source: rayletAddress, target: rayletAddress))
+    specs.release(loan.object.producer)
+  }
+
+  // MARK: Room
+
+  private mutating func roomWanted(
+    _ frame: UnsafeRawBufferPointer, _ number: UInt32, _ port: UnsafeMutablePointer<Port>
+  ) throws(FrameError) {
+    let header = try FrameHeader(reading: frame)
+    let (ticket, count, _) = try StoreFrame.decode(frame)
+    var key = StoreFrame.denied
+    var offset: UInt64 = 0
+    if count <= plan.description.store.bytes,
+      let value = reserve(Int(count), commit: !port.pointee.isThread), let address = value.address
+    {
+      key = value.key
+      offset = UInt64(UnsafeRawPointer(address) - UnsafeRawPointer(memory.segment.base))
+      grants.set(key, number)
+    }
+    try StoreFrame.encode(
+      StoreFrame.roomGranted, ticket, key, offset, from: rayletAddress, to: header.source,
+      into: &port.pointee.writer)
+  }
+
+  /// Makes room for an object that is about to be written; nil when there is none. Its pages are made
+  /// by the writer, unless that is another process.
+  mutating func reserve(_ count: Int, commit: Bool = false) -> StoredValue? {
+    handle(
+      Envelope(
+        message: .roomRequested(ByteCount(UInt64(count))), source: rayletAddress,
+        target: rayletAddress))
+    nextMemoryKey += 1
+    do throws(StoreError) {
+      let extent = try memory.create(nextMemoryKey, count: count, commit: commit)
+      return StoredValue(
+        .segment, at: memory.segment.base + extent.offset, count: count, key: nextMemoryKey)
+    } catch {
+      return nil
+    }
+  }
+
+  /// Room that was not used.
+  mutating func giveBack(_ value: StoredValue) { try? memory.abort(value.key) }
+
+  /// What a peer that has gone had borrowed or been given.
+  mutating func takeBack(from port: UInt32) {
+    for key in grants.keys(where: { $0 == port }) {
+      grants.remove(key)
+      try? memory.abort(key)
+    }
+    for key in loans.keys(where: { $0.port == port }) { loanReturned(key, by: port) }
+  }
+
+  mutating func letGo(_ value: StoredValue) {
+    if value.form == .segment || value.form == .onDisk {
+      try? memory.delete(value.key)
+    } else {
+      value.deallocate()
+    }
+  }
+
+  // MARK: Disk
+
+  /// The raylet counts an object as on disk: so it goes there. What cannot, for want of disk, stays.
+  mutating func spill(_ object: ObjectHandle) {
+    guard let value = values.pointer(object.key) else { return }
+    switch value.pointee.form {
+    case .inline, .onDisk: return
+    case .heap:
+      nextMemoryKey += 1
+      do throws(StoreError) {
+        try memory.put(nextMemoryKey, value.bytes)
+        try memory.spill(nextMemoryKey)
+      } catch {
+        return
+      }
+      let count = value.pointee.count
+      value.pointee.deallocate()
+      value.pointee = StoredValue(.onDisk, at: nil, count: count, key: nextMemoryKey)
+    case .segment:
+      do throws(StoreError) { try memory.spill(value.pointee.key) } catch { return }
+      value.pointee = StoredValue(
+        .onDisk, at: nil, count: value.pointee.count, key: value.pointee.key)
+    }
+  }
+
+  mutating func restore(_ object: ObjectHandle, _ slot: UInt32) {
+    if let value = values.pointer(object.key), value.pointee.form == .onDisk {
+      let key = value.pointee.key
+      do throws(StoreError) {
+        try memory.restore(key)
+        let extent = try memory.get(key)
+        try memory.release(key)
+        value.pointee = StoredValue(
+          .segment, at: memory.segment.base + extent.offset, count: extent.count, key: key)
+      } catch {
+        // No room, or the disk failed: the raylet goes on, and readers find no bytes.
+        failedRestores += 1
+      }
+    }
+    queue.append(
+      Envelope(message: .objectRestored(slot), source: rayletAddress, target: rayletAddress))
+  }
+}

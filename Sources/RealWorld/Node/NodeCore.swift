@@ -1,0 +1,569 @@
+import Primitives
+import RuntimeCore
+import Scheduling
+import WireFormat
+
+/// A fact on its way to a machine of this process.
+struct Envelope: BitwiseCopyable {
+  var message: Message
+  var source: Address
+  var target: Address
+}
+
+/// An order that the shell carries out after the turn's messages.
+struct Order: BitwiseCopyable {
+  var effect: Effect
+  var source: Address
+}
+
+/// Which machines live on this node, and where the others are.
+public struct NodePlan: Sendable {
+  public var node: NodeID
+  public var description: NodeDescription
+  /// What every node of the cluster has, this one included, in the order of their numbers.
+  public var nodes: [ResourceVector]
+  public var parameters: Parameters
+  /// The node that the global schedulers live on, and each GCS replica.
+  public var head: NodeID
+  public var replicaHomes: [NodeID]
+  public var spillover: any SpilloverPolicy
+  public var placement: any PlacementPolicy
+  public var dispatch: any DispatchPolicy
+  public var seed: UInt64
+  /// The names behind the lanes of every resource vector.
+  public var resourceNames = ResourceNames()
+
+  public init(
+    node: NodeID, description: NodeDescription, nodes: [ResourceVector], parameters: Parameters,
+    head: NodeID, replicaHomes: [NodeID], spillover: any SpilloverPolicy,
+    placement: any PlacementPolicy, dispatch: any DispatchPolicy, seed: UInt64
+  ) {
+    self.node = node
+    self.description = description
+    self.nodes = nodes
+    self.parameters = parameters
+    self.head = head
+    self.replicaHomes = replicaHomes
+    self.spillover = spillover
+    self.placement = placement
+    self.dispatch = dispatch
+    self.seed = seed
+  }
+}
+
+/// The machines of one node and everything that happens for each message: one thread's own, without a
+/// lock, and plain memory throughout.
+///
+/// A turn takes what has arrived, lets the machines answer until nothing is left, and then flushes
+/// what goes to others. Handles that came by name are held until the end of the turn (`borrowed`).
+struct NodeCore: ~Copyable {
+  let plan: NodePlan
+  let specs: TaskSpecTable
+  let payloads: MessagePayloads
+  let map: ControlStoreMap
+  let raylet: UnsafeMutablePointer<Raylet>
+  let rayletAddress: Address
+  /// By number; nil for those of other nodes.
+  private let replicas: UnsafeMutablePointer<UnsafeMutablePointer<ChainReplica>?>
+  private let replicaCount: Int
+  private let schedulers: UnsafeMutablePointer<GlobalScheduler>?
+  private let schedulerCount: Int
+
+  var queue = RingQueue<Envelope>()
+  private var effects = EffectBuffer<Effect>()
+  var orders = EffectBuffer<Order>()
+  var borrowed = EffectBuffer<TaskHandle>()
+  /// The moment of this turn.
+  var now = MonotonicClock.now
+
+  /// Peers by port number; freed ports keep their place.
+  private(set) var ports: UnsafeMutablePointer<UnsafeMutablePointer<Port>?>
+  private(set) var portCount = 0
+  private var portCapacity = 16
+  /// Port numbers by address: drivers, and the raylets of other nodes.
+  private var driverPorts = WordMap<UInt32>()
+  private var nodePorts = WordMap<UInt32>()
+
+  var values = WordMap<StoredValue>()
+  /// The bytes of large objects, in the segment that other processes of this host read.
+  var memory: ObjectMemory
+  var nextMemoryKey: UInt64 = 0
+  /// Room that was given and not used yet, by memory key: whose it is, by port.
+  var grants = WordMap<UInt32>()
+  /// Values that clients read in place, by the loan's number.
+  var loans = WordMap<Loan>()
+  var nextLoan: UInt64 = 0
+  /// Transfers whose chunks the peer's way cannot take now: they have not left.
+  var delayed = RingQueue<DelayedChunk>()
+  /// By worker number.
+  private(set) var workers: UnsafeMutablePointer<Unmanaged<Worker>?>
+  private var workerCapacity = 16
+  private var touchedWorkers = RingQueue<UInt32>()
+  /// The arguments of tasks under way, by task.
+  private var arguments = WordMap<UnsafeMutablePointer<ArgumentBlock>>()
+  /// Messages that had nowhere to go.
+  var undelivered = 0
+  /// Objects that could not be brought back from disk.
+  var failedRestores = 0
+
+  init(_ plan: NodePlan, _ memory: consuming ObjectMemory) {
+    self.plan = plan
+    self.memory = memory
+    let specs = TaskSpecTable.allocate(interning: true)
+    let payloads = MessagePayloads.allocate()
+    let parameters = plan.parameters
+    let map = ControlStoreMap(shards: parameters.gcsShards, chainLength: parameters.chainLength)
+    self.specs = specs
+    self.payloads = payloads
+    self.map = map
+    rayletAddress = .raylet(plan.node)
+    raylet = .allocate(capacity: 1)
+    raylet.initialize(
+      to: Raylet(
+        node: plan.node, description: plan.description, parameters: parameters, map: map,
+        spillover: plan.spillover, dispatch: plan.dispatch, specs: specs, payloads: payloads,
+        seed: plan.seed))
+    replicaCount = parameters.gcsShards * parameters.chainLength
+    precondition(plan.replicaHomes.count == replicaCount, "every GCS replica needs a node")
+    replicas = .allocate(capacity: replicaCount)
+    replicas.initialize(repeating: nil, count: replicaCount)
+    for i in 0..<replicaCount where plan.replicaHomes[i] == plan.node {
+      let replica = UnsafeMutablePointer<ChainReplica>.allocate(capacity: 1)
+      replica.initialize(
+        to: ChainReplica(
+          shard: UInt32(i / parameters.chainLength), position: UInt32(i % parameters.chainLength),
+          map: map, specs: specs, payloads: payloads))
+      replicas[i] = replica
+    }
+    if plan.head == plan.node {
+      schedulerCount = parameters.globalSchedulers
+      let schedulers = UnsafeMutablePointer<GlobalScheduler>.allocate(capacity: schedulerCount)
+      for i in 0..<schedulerCount {
+        (schedulers + i).initialize(
+          to: GlobalScheduler(
+            number: i, nodes: plan.nodes, parameters: parameters, map: map,
+            placement: plan.placement, specs: specs, payloads: payloads, seed: plan.seed))
+      }
+      self.schedulers = schedulers
+    } else {
+      schedulers = nil
+      schedulerCount = 0
+    }
+    ports = .allocate(capacity: portCapacity)
+    ports.initialize(repeating: nil, count: portCapacity)
+    workers = .allocate(capacity: workerCapacity)
+    workers.initialize(repeating: nil, count: workerCapacity)
+  }
+
+  deinit {
+    raylet.deinitialize(count: 1).deallocate()
+    for i in 0..<replicaCount { replicas[i]?.deinitialize(count: 1).deallocate() }
+    replicas.deallocate()
+    schedulers?.deinitialize(count: schedulerCount).deallocate()
+    for i in 0..<portCount { ports[i]?.deinitialize(count: 1).deallocate() }
+    ports.deallocate()
+    for i in 0..<workerCapacity { workers[i]?.release() }
+    workers.deallocate()
+    specs.deallocate()
+    payloads.deallocate()
+  }
+
+  // MARK: Peers
+
+  /// Adds a peer; its number is the answer.
+  mutating func addPort(_ port: consuming Port) -> UInt32 {
+    if portCount == portCapacity {
+      let larger = UnsafeMutablePointer<UnsafeMutablePointer<Port>?>.allocate(
+        capacity: portCapacity * 2)
+      larger.initialize(repeating: nil, count: portCapacity * 2)
+      larger.update(from: ports, count: portCapacity)
+      ports.deallocate()
+      ports = larger
+      portCapacity *= 2
+    }
+    let place = UnsafeMutablePointer<Port>.allocate(capacity: 1)
+    place.initialize(to: port)
+    ports[portCount] = place
+    portCount += 1
+    return UInt32(portCount - 1)
+  }
+
+  /// The peer has gone; its number is not used again.
+  mutating func closePort(_ number: UInt32) {
+    guard let port = ports[Int(number)] else { return }
+    port.pointee.isOpen = false
+    port.pointee.writer.removeAll()
+    takeBack(from: number)
+  }
+
+  func port(_ number: UInt32) -> UnsafeMutablePointer<Port> { ports[Int(number)]! }
+
+  mutating func connect(_ address: Address, to port: UInt32) {
+    if address.role == .driver {
+      driverPorts.set(UInt64(address.raw), port)
+    } else {
+      nodePorts.set(UInt64(address.number), port)
+    }
+  }
+
+  mutating func disconnect(_ address: Address) {
+    if address.role == .driver {
+      driverPorts.remove(UInt64(address.raw))
+    } else {
+      nodePorts.remove(UInt64(address.number))
+    }
+  }
+
+  /// The way for objects to another node.
+  func bulkPort(to node: NodeID) -> UInt32? { nodePorts[UInt64(node.index)] }
+
+  private func portNumber(of target: Address) -> UInt32? {
+    switch target.role {
+    case .driver: driverPorts[UInt64(target.raw)]
+    case .raylet: nodePorts[UInt64(target.number)]
+    case .replica: nodePorts[UInt64(plan.replicaHomes[target.number].index)]
+    case .globalScheduler: nodePorts[UInt64(plan.head.index)]
+    }
+  }
+
+  // MARK: Workers
+
+  mutating func setWorker(_ worker: Worker) {
+    let index = Int(worker.number.index)
+    if index >= workerCapacity {
+      let capacity = max(index + 1, workerCapacity * 2)
+      let larger = UnsafeMutablePointer<Unmanaged<Worker>?>.allocate(capacity: capacity)
+      larger.initialize(repeating: nil, count: capacity)
+      larger.update(from: workers, count: workerCapacity)
+      workers.deallocate()
+      workers = larger
+      workerCapacity = capacity
+    }
+    workers[index]?.release()
+    workers[index] = .passRetained(worker)
+  }
+
+  // MARK: Messages
+
+  /// Handles one run of frames from a peer.
+  ///
+  /// - Throws: `FrameError` at the first frame that cannot be; those before it have been handled.
+  mutating func receive(
+    _ frames: UnsafeRawBufferPointer, from number: UInt32
+  ) throws(FrameError) {
+    guard let base = frames.baseAddress else { return }
+    let port = self.port(number)
+    var offset = 0
+    while offset < frames.count {
+      let rest = UnsafeRawBufferPointer(start: base + offset, count: frames.count - offset)
+      guard let length = try FrameHeader.frameLength(in: rest, limit: rest.count) else {
+        throw FrameError(.truncated, "frame", found: UInt64(rest.count), expected: 16)
+      }
+      let frame = UnsafeRawBufferPointer(start: base + offset, count: length)
+      offset += length
+      if frame[4] >= FrameHeader.firstUpperKind {
+        try receiveUpper(frame, from: number, port)
+        continue
+      }
+      let received = try port.pointee.decoder.decode(frame, borrowing: &borrowed)
+      if let client = port.pointee.client { try check(received, from: client) }
+      handle(
+        Envelope(
+          message: received.message, source: received.source, target: received.target))
+    }
+  }
+
+  /// A program over a socket may only say what drivers say, and only for itself.
+  private func check(_ received: ReceivedMessage, from client: Address) throws(FrameError) {
+    guard received.source == client, received.target == rayletAddress else {
+      throw FrameError(
+        .notAllowed, "source", found: UInt64(received.source.raw), expected: UInt64(client.raw))
+    }
+    switch received.message {
+    case .taskSubmitted, .objectWanted, .objectPut, .referencesFreed, .polled: return
+    default:
+      throw FrameError(
+        .notAllowed, "message of a driver", found: UInt64(received.message.kind.rawValue),
+        expected: 0)
+    }
+  }
+
+  /// Lets a machine of this process hear a fact, and then all that follows here.
+  @inline(__always)
+  mutating func handle(_ envelope: Envelope) {
+    step(envelope)
+    drain()
+  }
+
+  /// Lets the machines of this process answer each other until nothing is left.
+  @inline(__always)
+  mutating func drain() { while let next = queue.popFirst() { step(next) } }
+
+  private mutating func step(_ envelope: Envelope) {
+    let number = envelope.target.number
+    switch envelope.target.role {
+    case .raylet:
+      if number == rayletAddress.number {
+        raylet.pointee.receive(
+          envelope.message, from: envelope.source, at: now, into: &effects)
+      } else {
+        send(envelope.message, to: envelope.target, from: envelope.source)
+      }
+    case .replica:
+      if let replica = replicas[number] {
+        replica.pointee.receive(
+          envelope.message, from: envelope.source, at: now, into: &effects)
+      } else {
+        send(envelope.message, to: envelope.target, from: envelope.source)
+      }
+    case .globalScheduler:
+      if let schedulers {
+        schedulers[number].receive(
+          envelope.message, from: envelope.source, at: now, into: &effects)
+      } else {
+        send(envelope.message, to: envelope.target, from: envelope.source)
+      }
+    case .driver:
+      send(envelope.message, to: envelope.target, from: envelope.source)
+    }
+    perform(from: envelope.target)
+  }
+
+  /// A node has gone: machines of this process hear of it.
+  mutating func lose(_ node: NodeID) {
+    handle(Envelope(message: .nodeLost(node), source: rayletAddress, target: rayletAddress))
+    for i in 0..<schedulerCount {
+      handle(
+        Envelope(
+          message: .nodeLost(node), source: rayletAddress, target: .globalScheduler(i)))
+    }
+  }
+
+  mutating func start() {
+    raylet.pointee.start(at: now, into: &effects)
+    perform(from: rayletAddress)
+    drain()
+  }
+
+  /// Carries out what a machine ordered.
+  private mutating func perform(from source: Address) {
+    for i in 0..<effects.count {
+      switch effects[i] {
+      case .send(let message, let target):
+        if isHere(target) {
+          queue.append(Envelope(message: message, source: source, target: target))
+        } else {
+          send(message, to: target, from: source)
+        }
+      case .execute(let task, let worker): execute(task, on: worker)
+      case .drop(let object): drop(object)
+      case .spill(let object): spill(object)
+      case .restore(let object, let slot, _): restore(object, slot)
+      case .transfer(let transfer): send(transfer)
+      default: orders.append(Order(effect: effects[i], source: source))
+      }
+    }
+    effects.removeAll()
+  }
+
+  @inline(__always)
+  private func isHere(_ target: Address) -> Bool {
+    switch target.role {
+    case .raylet: target == rayletAddress
+    case .replica: replicas[target.number] != nil
+    case .globalScheduler: schedulers != nil
+    case .driver: false
+    }
+  }
+
+  private mutating func send(_ message: Message, to target: Address, from source: Address) {
+    guard let number = portNumber(of: target), port(number).pointee.isOpen else {
+      dropMessage(message, to: target, from: source)
+      return
+    }
+    let port = port(number)
+    do throws(FrameError) {
+      if case .objectReady(let object, _) = message, let value = values.pointer(object.key),
+        object.index >= 0 || specs[object.producer].id != port.pointee.root
+      {
+        try attach(value, of: object, from: source, to: target, number, port)
+      } else if case .objectReady(let object, let status) = message, status == .taskFailed,
+        let text = cause(of: object)
+      {
+        try attach(text, of: object, from: source, to: target, number, port)
+      }
+      try port.pointee.encoder.encode(
+        message, from: source, to: target, into: &port.pointee.writer)
+    } catch {
+      dropMessage(message, to: target, from: source)
+    }
+  }
+
+  /// What the task said that failed first among those whose results this one needed.
+  private func cause(of object: ObjectHandle) -> UnsafeMutablePointer<StoredValue>? {
+    var task = object.producer
+    for _ in 0..<64 {
+      let count = specs[task].argumentCount
+      var next: TaskHandle?
+      if specs[task].kind == .actorMethod {
+        let creation = ObjectHandle(producer: specs[task].actor, index: 0)
+        if raylet.pointee.status(creation) == .taskFailed {
+          if let text = values.pointer(creation.key) { return text }
+          next = creation.producer
+        }
+      }
+      for i in 0..<count {
+        let input = specs.argument(task, i)
+        guard raylet.pointee.status(input) == .taskFailed else { continue }
+        if let text = values.pointer(input.key) { return text }
+        if next == nil { next = input.producer }
+      }
+      guard let next else { return nil }
+      task = next
+    }
+    return nil
+  }
+
+  /// The peer has gone: what the message held is let go.
+  private mutating func dropMessage(
+    _ message: Message, to target: Address, from source: Address
+  ) {
+    undelivered += 1
+    var writer = FrameWriter()
+    var encoder = MessageEncoder(specs: specs, payloads: payloads)
+    try? encoder.encode(message, from: source, to: target, into: &writer)
+  }
+
+  // MARK: Workers
+
+  private mutating func execute(_ task: TaskHandle, on worker: WorkerID) {
+    let spec = specs[task]
+    var command = WorkerCommand(
+      task: task, function: spec.function, actor: spec.actor, returns: spec.returns,
+      body: spec.body, taskKind: spec.kind, kind: .execute, work: spec.work,
+      outputSize: spec.outputSize, arguments: nil, id: spec.id)
+    if spec.argumentCount > 0 || spec.valueBytes > 0 { command.arguments = gather(task) }
+    let target = workers[Int(worker.index)]!._withUnsafeGuaranteedRef { $0 }
+    if !target.send(command) {
+      preconditionFailure("worker \(worker.index) was sent more tasks than it takes")
+    }
+    touchedWorkers.append(worker.index)
+    if spec.body == .program { beginProgram(spec.id, at: target.port) }
+  }
+
+  /// Another program speaks at this port from now on, with demands numbered anew.
+  private func beginProgram(_ root: TaskID, at number: UInt32) {
+    let port = port(number)
+    port.pointee.root = root
+    port.pointee.decoder = MessageDecoder(specs: specs, payloads: payloads)
+  }
+
+  /// Puts the arguments of a task where its worker reads them.
+  private mutating func gather(_ task: TaskHandle) -> UnsafeMutablePointer<ArgumentBlock>? {
+    let count = specs[task].argumentCount
+    let stride = MemoryLayout<UnsafeRawBufferPointer>.stride
+    let head = MemoryLayout<ArgumentBlock>.stride
+    let memory = UnsafeMutableRawPointer.allocate(
+      byteCount: head + count * (stride + StoredValue.inlineLimit), alignment: 16)
+    let block = memory.bindMemory(to: ArgumentBlock.self, capacity: 1)
+    let spans = (memory + head).bindMemory(to: UnsafeRawBufferPointer.self, capacity: count)
+    var copies = memory + head + count * stride
+    for i in 0..<count {
+      let object = specs.argument(task, i)
+      guard let value = values.pointer(object.key) else {
+        (spans + i).initialize(to: UnsafeRawBufferPointer(start: nil, count: 0))
+        continue
+      }
+      var bytes = value.bytes
+      if value.pointee.form == .inline, let base = bytes.baseAddress {
+        // The record may move: a small value is copied.
+        copies.copyMemory(from: base, byteCount: bytes.count)
+        bytes = UnsafeRawBufferPointer(start: copies, count: bytes.count)
+        copies += StoredValue.inlineLimit
+      }
+      (spans + i).initialize(to: bytes)
+    }
+    block.initialize(
+      to: ArgumentBlock(
+        values: specs.valueArguments(task),
+        objects: UnsafeBufferPointer(start: spans, count: count)))
+    arguments.set(UInt64(task.index), block)
+    return block
+  }
+
+  /// Hears what the workers did; true when there was anything.
+  mutating func readReports(of worker: Worker) -> Bool {
+    var count = 0
+    while let report = worker.reports.popFirst() {
+      count += 1
+      switch report.kind {
+      case .finished:
+        if specs[report.task].body == .program { drainClient(of: worker) }
+        if report.hasValue { keep(report.value, of: report.task, index: 0, report.status) }
+        if specs[report.task].argumentCount > 0 || specs[report.task].valueBytes > 0,
+          let block = arguments.remove(UInt64(report.task.index))
+        {
+          block.deallocate()
+        }
+        handle(
+          Envelope(
+            message: .taskFinished(report.task, worker.number, report.status),
+            source: rayletAddress, target: rayletAddress))
+      case .result:
+        keep(report.value, of: report.task, index: report.index, report.status)
+      case .roomWanted: roomWanted(report.value.count, by: worker)
+      case .roomReturned: giveBack(report.value)
+      }
+    }
+    if count > 0 { worker.reports.release() }
+    return count > 0
+  }
+
+  /// What a program said last comes before the news that it has ended.
+  private mutating func drainClient(of worker: Worker) {
+    while let run = worker.clientRing.next() {
+      do throws(FrameError) {
+        try receive(run, from: worker.port)
+      } catch {
+        fatalError("worker \(worker.number.index) sent \(error)")
+      }
+      worker.clientRing.release()
+    }
+  }
+
+  private mutating func roomWanted(_ count: Int, by worker: Worker) {
+    worker.granted(reserve(count))
+  }
+
+  private mutating func keep(
+    _ value: StoredValue, of task: TaskHandle, index: Int32, _ status: ObjectStatus
+  ) {
+    let object = ObjectHandle(producer: task, index: index)
+    values.set(object.key, value)
+    if value.form == .segment { try? memory.seal(value.key) }
+    if status == .value { specs.setOutputSize(ByteCount(UInt64(value.count)), of: object) }
+  }
+
+  mutating func drop(_ object: ObjectHandle) {
+    guard let value = values.remove(object.key) else { return }
+    letGo(value)
+  }
+
+  // MARK: Turns
+
+  /// Sends everything on its way; true when nothing is left behind.
+  mutating func flush() -> Bool {
+    while let index = touchedWorkers.popFirst() {
+      workers[Int(index)]?._withUnsafeGuaranteedRef { $0.publish() }
+    }
+    for i in 0..<borrowed.count { specs.release(borrowed[i]) }
+    borrowed.removeAll()
+    var isDone = true
+    for i in 0..<portCount {
+      guard let port = ports[i], !port.pointee.writer.isEmpty else { continue }
+      if !port.pointee.flush() { isDone = false }
+    }
+    if !delayed.isEmpty { releaseDelayed() }
+    return isDone
+  }
+}

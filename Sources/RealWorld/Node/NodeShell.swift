@@ -1,0 +1,217 @@
+import Glibc
+import Primitives
+import RuntimeCore
+import Scheduling
+import Synchronization
+import WireFormat
+
+/// A node of the real world on one thread: pumps what its clients and workers send through the
+/// machines, and carries out their orders.
+final class NodeShell: Pump, @unchecked Sendable {
+  let core: UnsafeMutablePointer<NodeCore>
+  let functions: FunctionTable
+  let host: any ShellHost
+  private var workers: [Worker] = []
+  private var rings: [(ring: FrameRing, port: UInt32)] = []
+  private struct NewClients: Sendable {
+    var waiting: [NewClient] = []
+    var next = 0
+  }
+
+  private let newClients = Mutex(NewClients())
+  private let hasNewClients = Atomic<Bool>(false)
+  let spin: TimeSpan
+  private let memory: SegmentAccess
+  let plan: NodePlan
+
+  private struct NewClient: Sendable {
+    var address: Address
+    var root: TaskID
+    var fromClient: FrameRing
+    var toClient: RingOutlet
+  }
+
+  /// - Parameter host: the thread or event loop that everything here happens on.
+  init(
+    _ plan: NodePlan, functions: FunctionTable, spin: TimeSpan, host: any ShellHost
+  ) throws {
+    self.plan = plan
+    self.functions = functions
+    self.spin = spin
+    self.host = host
+    let segment = try SharedSegment.create(byteCount: NodeCore.segmentBytes(plan))
+    memory = SegmentAccess(segment)
+    core = .allocate(capacity: 1)
+    core.initialize(to: NodeCore(plan, try NodeCore.memory(segment)))
+  }
+
+  deinit {
+    core.deinitialize(count: 1)
+    core.deallocate()
+  }
+
+  /// Starts workers and machines; on the host, or before it runs.
+  func start() throws {
+    let count = Int(plan.description.resources.cpuUnits / ResourceVector.unitsPerOne)
+    for i in 0..<count { try addWorker(WorkerID(i)) }
+    core.pointee.start()
+    carryOutOrders()
+  }
+
+  var segmentPath: String { memory.segment.path }
+
+  /// Ends the workers; their present tasks run to their end.
+  func stopWorkers() {
+    for worker in workers { worker.thread.stop() }
+  }
+
+  private func addWorker(_ number: WorkerID) throws(ThreadError) {
+    let capacity = max(
+      1024, plan.parameters.pipelineLimit * 2, plan.parameters.actorPipelineLimit * 2)
+    var size = 1024
+    while size < capacity { size *= 2 }
+    let workerThread = PumpThread(name: "worker \(number.index)", spin: spin)
+    let toNode = FrameRing.allocate(capacity: RingOutlet.capacity)
+    let (client, toClient) = makeClient(on: workerThread, toNode)
+    let address = Address.driver(
+      Int(plan.node.index) << 16 | 0x8000 | Int(number.index))
+    let port = core.pointee.addPort(makePort(toClient))
+    core.pointee.connect(address, to: port)
+    core.pointee.port(port).pointee.isThread = true
+    core.pointee.port(port).pointee.sharesMemory = true
+    rings.append((toNode, port))
+    let host = self.host
+    let worker = Worker(
+      number: number, functions: functions, capacity: size, wakeNode: { host.wake() },
+      thread: workerThread, client: client, clientRing: toNode, address: address,
+      port: port, memory: memory)
+    workers.append(worker)
+    core.pointee.setWorker(worker)
+    try workerThread.start(worker)
+  }
+
+  /// A client on a thread of this process, and the node's way to it.
+  private func makeClient(
+    on clientThread: PumpThread, _ toNode: FrameRing
+  ) -> (ThreadClient, RingOutlet) {
+    let toClient = FrameRing.allocate(capacity: RingOutlet.capacity)
+    let host = self.host
+    let clientParker = clientThread.parker
+    let client = ThreadClient(
+      thread: clientThread, incoming: toClient,
+      outlet: RingOutlet(toNode, wake: { host.wake() }), plan: plan, memory: memory)
+    return (client, RingOutlet(toClient, wake: { clientParker.wake() }))
+  }
+
+  func makePort(_ outlet: any Outlet) -> Port {
+    Port(
+      MessageEncoder(specs: core.pointee.specs, payloads: core.pointee.payloads),
+      MessageDecoder(specs: core.pointee.specs, payloads: core.pointee.payloads), outlet)
+  }
+
+  // MARK: Clients
+
+  /// Connects a program on a thread of its own, which must not run yet.
+  func connect(thread clientThread: PumpThread) -> ThreadClient {
+    let toNode = FrameRing.allocate(capacity: RingOutlet.capacity)
+    let (client, toClient) = makeClient(on: clientThread, toNode)
+    let number = newClients.withLock { clients in
+      defer { clients.next += 1 }
+      return clients.next
+    }
+    let address = Address.driver(Int(plan.node.index) << 16 | number)
+    let root = TaskID.root(driver: address.number, seed: plan.seed)
+    let new = NewClient(address: address, root: root, fromClient: toNode, toClient: toClient)
+    newClients.withLock { $0.waiting.append(new) }
+    hasNewClients.store(true, ordering: .releasing)
+    host.wake()
+    _ = client.begin(root, address: address, worker: .none)
+    return client
+  }
+
+  private func admitClients() {
+    hasNewClients.store(false, ordering: .relaxed)
+    let new = newClients.withLock { clients in
+      defer { clients.waiting.removeAll() }
+      return clients.waiting
+    }
+    for client in new {
+      let port = core.pointee.addPort(makePort(client.toClient))
+      core.pointee.port(port).pointee.isThread = true
+      core.pointee.port(port).pointee.sharesMemory = true
+      core.pointee.connect(client.address, to: port)
+      core.pointee.port(port).pointee.root = client.root
+      rings.append((client.fromClient, port))
+    }
+  }
+
+  // MARK: Turns
+
+  var hasWork: Bool {
+    hasNewClients.load(ordering: .relaxed) || rings.contains { !$0.ring.isEmpty }
+      || workers.contains { !$0.reports.isEmpty }
+  }
+
+  func pump() -> Bool {
+    if hasNewClients.load(ordering: .acquiring) { admitClients() }
+    var worked = false
+    core.pointee.now = MonotonicClock.now
+    for worker in workers where core.pointee.readReports(of: worker) { worked = true }
+    for (ring, port) in rings {
+      // A share for each peer, so that none waits for another's backlog.
+      for _ in 0..<4 {
+        guard let run = ring.next() else { break }
+        worked = true
+        do throws(FrameError) {
+          if run.count == 32, run[4] == RingOutlet.referenceKind {
+            let frame = RingOutlet.frame(of: run)
+            defer { frame.deallocate() }
+            try core.pointee.receive(UnsafeRawBufferPointer(frame), from: port)
+          } else {
+            try core.pointee.receive(run, from: port)
+          }
+        } catch {
+          fatalError("a client of this process sent \(error)")
+        }
+        ring.release()
+      }
+    }
+    if !endTurn() {
+      sched_yield()
+      worked = true
+    }
+    return worked
+  }
+
+  /// Carries out what the machines ordered and sends what they said; false when a peer's way is full.
+  @discardableResult
+  func endTurn() -> Bool {
+    carryOutOrders()
+    return core.pointee.flush()
+  }
+
+  private func carryOutOrders() {
+    let count = core.pointee.orders.count
+    if count == 0 { return }
+    for i in 0..<count {
+      let order = core.pointee.orders[i]
+      switch order.effect {
+      case .startTimer(let token, let delay):
+        host.schedule(after: delay) { [weak self] in
+          guard let self else { return }
+          core.pointee.now = MonotonicClock.now
+          core.pointee.handle(
+            Envelope(
+              message: .timerFired(token), source: order.source, target: order.source))
+        }
+      case .startWorker(let worker):
+        try? addWorker(worker)
+        core.pointee.queue.append(
+          Envelope(
+            message: .workerStarted(worker), source: order.source, target: order.source))
+      default: break
+      }
+    }
+    core.pointee.orders.removeAll()
+  }
+}

@@ -1,0 +1,256 @@
+import Glibc
+import Primitives
+import RuntimeCore
+import Synchronization
+
+/// A worker of a node, as a thread of its process: runs what its raylet sends it, in order.
+final class Worker: Pump, @unchecked Sendable {
+  let number: WorkerID
+  let commands: RecordRing<WorkerCommand>
+  let reports: RecordRing<WorkerReport>
+  let thread: PumpThread
+  private let functions: FunctionTable
+  /// Wakes the node that reads the reports.
+  private let wakeNode: @Sendable () -> Void
+  private let grant = Atomic<Int>(0)
+  /// Written by the node before `grant` says so.
+  private var granted: StoredValue?
+  /// The state of the actor that this worker serves.
+  private var actor: AnyObject?
+  private var results: UnsafeMutablePointer<StoredValue?>
+  private var resultCapacity = 16
+  private let room: Room
+  /// Where its programs speak to the node, and the node's port for that.
+  private let memory: SegmentAccess
+  let clientRing: FrameRing
+  let port: UInt32
+  private let address: Address
+  private let client: ThreadClient
+  /// The worker reads no further command before its program has ended.
+  private var isInProgram = false
+
+  private final class Room: ResultRoom, @unchecked Sendable {
+    weak var worker: Worker?
+    func reserve(_ byteCount: Int) throws(StoreIsFull) -> StoredValue {
+      guard let value = worker?.reserve(byteCount) else {
+        throw StoreIsFull(asked: ByteCount(UInt64(byteCount)))
+      }
+      return value
+    }
+  }
+
+  /// - Parameter capacity: how many tasks may be under way to it.
+  init(
+    number: WorkerID, functions: FunctionTable, capacity: Int,
+    wakeNode: @escaping @Sendable () -> Void, thread: PumpThread, client: ThreadClient,
+    clientRing: FrameRing, address: Address, port: UInt32, memory: SegmentAccess
+  ) {
+    self.memory = memory
+    self.thread = thread
+    self.client = client
+    self.clientRing = clientRing
+    self.address = address
+    self.port = port
+    self.number = number
+    self.functions = functions
+    self.wakeNode = wakeNode
+    commands = .allocate(capacity: capacity)
+    reports = .allocate(capacity: capacity * 2)
+    results = .allocate(capacity: resultCapacity)
+    results.initialize(repeating: nil, count: resultCapacity)
+    room = Room()
+    room.worker = self
+  }
+
+  deinit {
+    commands.deallocate()
+    reports.deallocate()
+    results.deallocate()
+  }
+
+  // MARK: The node's side
+
+  /// Sends a task; seen by the worker after `publish`.
+  func send(_ command: WorkerCommand) -> Bool { commands.append(command) }
+
+  func publish() { if commands.publish() { thread.parker.wake() } }
+
+  /// Answers a wish for room: where it is, or nil for none.
+  func granted(_ value: StoredValue?) {
+    granted = value
+    grant.store(value == nil ? -1 : 1, ordering: .releasing)
+    thread.parker.wake()
+  }
+
+  // MARK: The worker's side
+
+  var hasWork: Bool { isInProgram ? client.hasWork : !commands.isEmpty }
+
+  func pump() -> Bool {
+    if isInProgram { return client.pump() }
+    var count = 0
+    while !isInProgram, let command = commands.popFirst() {
+      count += 1
+      execute(command)
+      // Neither the node nor the submitter waits for a whole batch.
+      if count & 63 == 0 { publishReports() }
+    }
+    if count > 0 {
+      commands.release()
+      publishReports()
+    }
+    return count > 0
+  }
+
+  private func execute(_ command: WorkerCommand) {
+    let input = command.arguments?.pointee.input ?? ArgumentBlock.none
+    let function = functions.body(command.function)
+    if Int(command.returns) > resultCapacity { growResults(to: Int(command.returns)) }
+    var output = CallOutput(room: room, results: results, count: Int(command.returns))
+    do {
+      switch function.pointee {
+      case .modelled: try model(command, &output)
+      case .function(let body): try body(input, &output)
+      case .constructor(let body): actor = try body(input)
+      case .method(let body):
+        guard let actor else { preconditionFailure("a method came before its actor") }
+        try body(actor, input, &output)
+      case .program(let make):
+        start(command, make, input)
+        return
+      }
+      finish(command, .value)
+    } catch {
+      fail(command, error)
+    }
+  }
+
+  private func growResults(to count: Int) {
+    results.deallocate()
+    results = .allocate(capacity: count)
+    results.initialize(repeating: nil, count: count)
+    resultCapacity = count
+  }
+
+  private func model(_ command: WorkerCommand, _ output: inout CallOutput) throws {
+    let end = MonotonicClock.nanoseconds + command.work.nanoseconds
+    let size = Int(command.outputSize.bytes)
+    for index in 0..<Int(command.returns) {
+      try output.store(index, byteCount: size) { _ in }
+    }
+    // Sleeps through all but the last stretch, which a timer would overshoot.
+    let spinning: UInt64 = 200_000
+    if command.work.nanoseconds > spinning * 2 {
+      let rest = end - spinning
+      var time = timespec(tv_sec: Int(rest / 1_000_000_000), tv_nsec: Int(rest % 1_000_000_000))
+      while clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &time, nil) == EINTR {}
+    }
+    while MonotonicClock.nanoseconds < end {}
+  }
+
+  private func start(
+    _ command: WorkerCommand,
+    _ make: @Sendable (Client, CallInput) throws -> FunctionBody.Program, _ input: CallInput
+  ) {
+    isInProgram = true
+    let session = client.begin(command.id, address: address, worker: number)
+    let program = Result { try make(session, input) }
+    Task(executorPreference: thread) { [self] in
+      do {
+        let result = try await program.get()()
+        ended(command, .success(result))
+      } catch {
+        ended(command, .failure(error))
+      }
+    }
+  }
+
+  /// The program of `command` has ended.
+  private func ended(
+    _ command: WorkerCommand, _ result: Result<FunctionBody.ProgramResult, any Error>
+  ) {
+    client.end()
+    isInProgram = false
+    var output = CallOutput(room: room, results: results, count: Int(command.returns))
+    do {
+      try result.get()(&output)
+      finish(command, .value)
+    } catch {
+      fail(command, error)
+    }
+    publishReports()
+  }
+
+  private func finish(_ command: WorkerCommand, _ status: ObjectStatus) {
+    var first: StoredValue?
+    for index in 0..<Int(command.returns) {
+      guard let value = results[index] else { continue }
+      results[index] = nil
+      if index == 0 {
+        first = value
+        continue
+      }
+      report(
+        WorkerReport(
+          task: command.task, index: Int32(index), kind: .result, status: status, hasValue: true,
+          value: value))
+    }
+    report(
+      WorkerReport(
+        task: command.task, index: 0, kind: .finished, status: status, hasValue: first != nil,
+        value: first ?? StoredValue(.inline, at: nil, count: 0)))
+  }
+
+  /// The task threw: each result carries the error, whose text takes the place of the value.
+  private func fail(_ command: WorkerCommand, _ error: any Error) {
+    for index in 0..<Int(command.returns) {
+      guard let value = results[index] else { continue }
+      results[index] = nil
+      if value.form == .segment {
+        report(
+          WorkerReport(
+            task: .none, index: 0, kind: .roomReturned, status: .value, hasValue: true,
+            value: value))
+      }
+      value.deallocate()
+    }
+    var status = ObjectStatus.taskFailed
+    if error is StoreIsFull { status = .storeFull }
+    var text = "\(functions.name(command.function)): \(error)"
+    text.withUTF8 { text in
+      let bytes = UnsafeRawBufferPointer(text)
+      for index in 0..<Int(command.returns) { results[index] = StoredValue(copying: bytes) }
+    }
+    finish(command, status)
+  }
+
+  private func report(_ report: WorkerReport) {
+    while !reports.append(report) {
+      publishReports()
+      sched_yield()
+    }
+  }
+
+  private func publishReports() { if reports.publish() { wakeNode() } }
+
+  /// Asks the node for room in shared memory and waits for it.
+  private func reserve(_ byteCount: Int) -> StoredValue? {
+    grant.store(0, ordering: .relaxed)
+    report(
+      WorkerReport(
+        task: .none, index: 0, kind: .roomWanted, status: .value, hasValue: false,
+        value: StoredValue(.segment, at: nil, count: byteCount)))
+    publishReports()
+    while true {
+      let answer = grant.load(ordering: .acquiring)
+      if answer == -1 { return nil }
+      if answer == 1 {
+        guard let value = granted else { return nil }
+        // Fresh pages are made here, on the worker's own time.
+        let isThere = memory.commit(value)
+        return isThere ? value : nil
+      }
+      thread.parker.park(until: nil) { grant.load(ordering: .acquiring) != 0 }
+    }
+  }
+}

@@ -1,0 +1,63 @@
+import Primitives
+import RuntimeCore
+
+/// One task for a worker thread.
+struct WorkerCommand: BitwiseCopyable, @unchecked Sendable {
+  enum Kind: UInt8, BitwiseCopyable { case execute, stop }
+
+  var task: TaskHandle
+  var function: FunctionID
+  /// For methods and constructors: the actor, by its creation's handle.
+  var actor: TaskHandle
+  var returns: UInt16
+  var body: TaskBody
+  var taskKind: TaskKind
+  var kind: Kind
+  /// What a modelled task lasts, and the size of each of its results.
+  var work: TimeSpan
+  var outputSize: ByteCount
+  /// Nil without arguments.
+  var arguments: UnsafeMutablePointer<ArgumentBlock>?
+  var id: TaskID
+
+  static var stop: WorkerCommand {
+    WorkerCommand(
+      task: .none, function: FunctionID(0), actor: .none, returns: 0, body: .modelled,
+      taskKind: .task, kind: .stop, work: .zero, outputSize: .zero, arguments: nil,
+      id: TaskID(high: 0, low: 0))
+  }
+}
+
+/// The arguments of one call, in one block of the heap: this head, then the spans of the objects, then
+/// copies of those that are small. Made by the node, freed by it when the task has ended.
+struct ArgumentBlock {
+  var values: UnsafeRawBufferPointer
+  var objects: UnsafeBufferPointer<UnsafeRawBufferPointer>
+
+  var input: CallInput { CallInput(values: values, objects: objects) }
+
+  static let none = CallInput(
+    values: UnsafeRawBufferPointer(start: nil, count: 0),
+    objects: UnsafeBufferPointer(start: nil, count: 0))
+}
+
+/// What a worker thread tells its node.
+struct WorkerReport: BitwiseCopyable {
+  enum Kind: UInt8, BitwiseCopyable {
+    /// A result of the task that is about to be reported as finished; `value` is it.
+    case result
+    case finished
+    /// `count` bytes of the shared segment are wanted; the answer comes through the worker's grant.
+    case roomWanted
+    /// Room that was granted and is not needed after all.
+    case roomReturned
+  }
+
+  var task: TaskHandle
+  var index: Int32
+  var kind: Kind
+  var status: ObjectStatus
+  /// For `finished`: the value of result 0 comes with it.
+  var hasValue: Bool
+  var value: StoredValue
+}

@@ -1,0 +1,106 @@
+import Glibc
+import Primitives
+import Synchronization
+
+/// The memory of one object store: one file, mapped by its node and by every client on the machine.
+///
+/// Files in memory get their pages on first use, and a full file system then kills the writer with
+/// SIGBUS. So the node *commits* steps of the file before anybody uses them, and a full file system
+/// is an error. Committing is idempotent and open to any thread. Pages once committed stay.
+public final class SharedSegment: @unchecked Sendable {
+  /// Where a segment may live, in the order in which they are tried.
+  public enum Place: Sendable, Equatable {
+    /// A directory; `/dev/shm` is memory, others are what their file system is.
+    case directory(String)
+    /// Memory without a name, beyond the limit of `/dev/shm`; attached through `/proc`.
+    case anonymousMemory
+  }
+
+  /// How far a step of the file is prepared.
+  enum StepState {
+    static let bare: UInt8 = 0
+    /// The file has its pages; the mapping may still fault, softly.
+    static let allocated: UInt8 = 1
+    /// The mapping has its pages too.
+    static let touched: UInt8 = 2
+  }
+
+  /// Memory is committed in steps of this many bytes.
+  public static let stepBytes = 1 << 20
+  static let stepShift = 20
+  static let names = OwnedName(prefix: "heliostat")
+
+  /// What another process on this machine passes to `attach`.
+  public let path: String
+  /// The first byte in this process; other processes map the segment elsewhere.
+  public let base: UnsafeMutableRawPointer
+  public let byteCount: Int
+  public let isWritable: Bool
+  let isOwner: Bool
+  let descriptor: Int32
+  let stepCount: Int
+  let steps: UnsafeMutablePointer<Atomic<UInt8>>
+  private let prefix = Atomic<Int>(0)
+  private let isNamed: Atomic<Bool>
+
+  init(
+    path: String, descriptor: Int32, base: UnsafeMutableRawPointer, byteCount: Int,
+    isOwner: Bool, isNamed: Bool, isWritable: Bool
+  ) {
+    self.path = path
+    self.descriptor = descriptor
+    self.base = base
+    self.byteCount = byteCount
+    self.isOwner = isOwner
+    self.isNamed = Atomic(isNamed)
+    self.isWritable = isWritable
+    stepCount = isOwner ? (byteCount + Self.stepBytes - 1) >> Self.stepShift : 0
+    steps = .allocate(capacity: max(stepCount, 1))
+    for i in 0..<stepCount { (steps + i).initialize(to: Atomic(StepState.bare)) }
+  }
+
+  deinit {
+    removeName()
+    munmap(base, byteCount)
+    if descriptor >= 0 { close(descriptor) }
+    steps.deallocate()
+  }
+
+  /// Takes the name away: nobody attaches any more, who has attached keeps the memory. The owner's
+  /// `deinit` does so too.
+  public func removeName() {
+    if isNamed.exchange(false, ordering: .relaxed) { unlink(path) }
+  }
+
+  /// The bytes at `offset`; the range must be one that the store handed out.
+  public func bytes(at offset: Int, count: Int) -> UnsafeMutableRawBufferPointer {
+    precondition(
+      offset >= 0 && count >= 0 && offset <= byteCount && count <= byteCount - offset,
+      "bytes \(offset) + \(count) lie outside of the segment of \(byteCount)")
+    return UnsafeMutableRawBufferPointer(start: base + offset, count: count)
+  }
+
+  /// Every byte below is committed.
+  public var committedMark: Int {
+    min(prefix.load(ordering: .acquiring) << Self.stepShift, byteCount)
+  }
+
+  /// Whether writing here can neither fail nor wait for pages from the file system.
+  public func isCommitted(at offset: Int, count: Int) -> Bool {
+    if offset + count <= committedMark { return true }
+    if count == 0 { return true }
+    for step in offset >> Self.stepShift...(offset + count - 1) >> Self.stepShift
+    where state(step) == StepState.bare { return false }
+    return true
+  }
+
+  func state(_ step: Int) -> UInt8 { steps[step].load(ordering: .acquiring) }
+
+  func mark(_ step: Int, _ state: UInt8) {
+    steps[step].store(state, ordering: .releasing)
+    var reached = prefix.load(ordering: .relaxed)
+    guard step == reached else { return }
+    while reached < stepCount && self.state(reached) != StepState.bare { reached += 1 }
+    prefix.max(reached, ordering: .releasing)
+  }
+}

@@ -1,0 +1,78 @@
+import Glibc
+import Synchronization
+
+/// Where one thread sleeps until others have work for it.
+///
+/// A wake-up costs some 20 µs and a system call, so the sleeper says that it sleeps, and those who
+/// bring work call only then. Both sides order their stores before their loads: either the sleeper
+/// sees the work, or the bringer sees the sleeper.
+public final class Parker: Sendable {
+  private struct Lock: ~Copyable {
+    var mutex = pthread_mutex_t()
+    var condition = pthread_cond_t()
+    var isSignalled = false
+  }
+
+  private nonisolated(unsafe) let lock: UnsafeMutablePointer<Lock>
+  private nonisolated(unsafe) let isParked: UnsafeMutablePointer<Atomic<Bool>>
+
+  public init() {
+    lock = .allocate(capacity: 1)
+    lock.initialize(to: Lock())
+    pthread_mutex_init(&lock.pointee.mutex, nil)
+    var attributes = pthread_condattr_t()
+    pthread_condattr_init(&attributes)
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC)
+    pthread_cond_init(&lock.pointee.condition, &attributes)
+    pthread_condattr_destroy(&attributes)
+    isParked = .allocate(capacity: 1)
+    isParked.initialize(to: Atomic(false))
+  }
+
+  deinit {
+    pthread_cond_destroy(&lock.pointee.condition)
+    pthread_mutex_destroy(&lock.pointee.mutex)
+    lock.deinitialize(count: 1)
+    lock.deallocate()
+    isParked.deinitialize(count: 1)
+    isParked.deallocate()
+  }
+
+  /// Sleeps until `wake`, or until the monotonic clock reads `deadline` nanoseconds.
+  ///
+  /// - Parameter hasWork: asked once more after the sleeper has said that it sleeps.
+  public func park(until deadline: UInt64?, unless hasWork: () -> Bool) {
+    isParked.pointee.store(true, ordering: .relaxed)
+    atomicMemoryFence(ordering: .sequentiallyConsistent)
+    if !hasWork() {
+      pthread_mutex_lock(&lock.pointee.mutex)
+      while !lock.pointee.isSignalled {
+        guard let deadline else {
+          pthread_cond_wait(&lock.pointee.condition, &lock.pointee.mutex)
+          continue
+        }
+        var time = timespec(
+          tv_sec: Int(deadline / 1_000_000_000), tv_nsec: Int(deadline % 1_000_000_000))
+        let code = pthread_cond_timedwait(&lock.pointee.condition, &lock.pointee.mutex, &time)
+        if code == ETIMEDOUT { break }
+      }
+      lock.pointee.isSignalled = false
+      pthread_mutex_unlock(&lock.pointee.mutex)
+    }
+    isParked.pointee.store(false, ordering: .relaxed)
+  }
+
+  /// Wakes the sleeper, if there is one. Call it after the work has been published.
+  public func wake() {
+    atomicMemoryFence(ordering: .sequentiallyConsistent)
+    if isParked.pointee.load(ordering: .relaxed) { wakeSleeper() }
+  }
+
+  private func wakeSleeper() {
+    pthread_mutex_lock(&lock.pointee.mutex)
+    let isFirst = !lock.pointee.isSignalled
+    lock.pointee.isSignalled = true
+    pthread_mutex_unlock(&lock.pointee.mutex)
+    if isFirst { pthread_cond_signal(&lock.pointee.condition) }
+  }
+}

@@ -1,0 +1,151 @@
+import Primitives
+import RuntimeCore
+
+/// Writes the messages of one link as frames.
+///
+/// Identities travel whole, handles stay at home. What depends on the link: a demand of resources
+/// is sent once, with the first specification of its shape. So every frame has to go out, in the
+/// order of the calls: a link that drops one is done for, and its successor starts with a new
+/// encoder.
+///
+/// References: where one belongs to the message (see `Message.movesReferences`), it leaves this
+/// process with the frame, so the encoder releases it. Bodies (batches, heartbeats, updates) are
+/// taken out of `payloads`.
+public struct MessageEncoder: ~Copyable {
+  let specs: TaskSpecTable
+  let payloads: MessagePayloads
+  let fillsModelledBytes: Bool
+  let frameLimit: Int
+  /// One byte for each shape: whether its demand has been sent.
+  private var announced: UnsafeMutablePointer<Bool>
+  private var announcedCapacity: Int
+
+  /// - Parameters:
+  ///   - fillsModelledBytes: send as many zeros as the arguments by value are modelled to take,
+  ///   where
+  ///     a task has none of its own, so that a modelled run loads the network as a real one would.
+  ///   - frameLimit: the longest frame in bytes that the other side takes.
+  public init(
+    specs: TaskSpecTable, payloads: MessagePayloads, fillsModelledBytes: Bool = true,
+    frameLimit: Int = Int(UInt32.max)
+  ) {
+    self.specs = specs
+    self.payloads = payloads
+    self.fillsModelledBytes = fillsModelledBytes
+    self.frameLimit = min(frameLimit, Int(UInt32.max))
+    announcedCapacity = 64
+    announced = .allocate(capacity: announcedCapacity)
+    announced.initialize(repeating: false, count: announcedCapacity)
+  }
+
+  deinit { announced.deallocate() }
+
+  /// Appends one frame to `writer`.
+  ///
+  /// - Throws: `FrameError` when the frame is longer than `frameLimit` (`tooLong`) or does not fit
+  ///   into memory of fixed size (`noRoom`); then nothing has been written, taken or released.
+  public mutating func encode(
+    _ message: Message, from source: Address, to target: Address, into writer: inout FrameWriter
+  ) throws(FrameError) {
+    var plan = plan(message)
+    if let shape = plan.shape, !isAnnounced(shape) {
+      plan.size += FrameFlags.announcementByteCount
+      plan.flags |= FrameFlags.announcesShape
+    }
+    let length = FrameHeader.byteCount + plan.size
+    guard length <= frameLimit else { throw .make(.tooLong, "message", length, frameLimit) }
+    let place = try writer.take(length)
+    FrameHeader(
+      length: length, kind: message.kind.rawValue, flags: plan.flags, source: source,
+      target: target
+    ).write(to: place)
+    var output = FrameOutput(place + FrameHeader.byteCount)
+    if plan.flags & FrameFlags.announcesShape != 0, let shape = plan.shape {
+      output.put(specs.demand(shape: shape))
+      markAnnounced(shape)
+    }
+    write(message, flags: plan.flags, into: &output)
+    assert(output.cursor == place + length, "\(message.kind) does not fill its frame")
+    takeAway(message, target)
+  }
+
+  /// Bytes of the frame that `encode` would write, without an announcement of a new demand.
+  public func encodedSize(_ message: Message) -> Int {
+    FrameHeader.byteCount + plan(message).size
+  }
+
+  // MARK: Demands
+
+  @inline(__always) private func isAnnounced(_ shape: UInt16) -> Bool {
+    Int(shape) < announcedCapacity && announced[Int(shape)]
+  }
+
+  private mutating func markAnnounced(_ shape: UInt16) {
+    if Int(shape) >= announcedCapacity {
+      let capacity = max(Int(shape) + 1, announcedCapacity * 2)
+      let larger = UnsafeMutablePointer<Bool>.allocate(capacity: capacity)
+      larger.initialize(repeating: false, count: capacity)
+      larger.update(from: announced, count: announcedCapacity)
+      announced.deallocate()
+      announced = larger
+      announcedCapacity = capacity
+    }
+    announced[Int(shape)] = true
+  }
+
+  // MARK: What leaves with the message
+
+  /// A heartbeat has been taken out when it was written.
+  @inline(__always) private func takeAway(_ message: Message, _ target: Address) {
+    switch message {
+    case .taskSubmitted(let task, _), .taskEscalated(let task), .taskPlaced(let task):
+      specs.release(task)
+    case .objectFreed(let object):
+      if target.role == .raylet { specs.release(object.producer) }
+    case .referencesFreed(let batch), .objectsFreed(let batch):
+      let body = payloads.batch(batch)
+      for i in 0..<body.pointee.count { specs.release(body.pointee[i].producer) }
+      payloads.remove(batch)
+    case .updatePropagated(let handle, _):
+      takeAway(update: payloads.take(handle).update)
+    default: break
+    }
+  }
+
+  private func takeAway(update: Message) {
+    guard case .objectsFreed(let batch) = update else { return }
+    let body = payloads.batch(batch)
+    for i in 0..<body.pointee.count { specs.release(body.pointee[i].producer) }
+    payloads.remove(batch)
+  }
+}
+
+/// Bits of a frame's flags for messages.
+enum FrameFlags {
+  /// The demand of the specification's shape comes first: eight 32-bit lanes.
+  static var announcesShape: UInt8 { 1 }
+  /// The submitter wants the first return value.
+  static var wantsResult: UInt8 { 2 }
+  /// The specification names an actor.
+  static var hasActor: UInt8 { 4 }
+  /// The arguments by value follow.
+  static var hasValues: UInt8 { 8 }
+  /// Zeros in place of arguments by value that are only modelled.
+  static var hasFiller: UInt8 { 16 }
+
+  static var ofSpecification: UInt8 { hasActor | hasValues | hasFiller }
+  static var announcementByteCount: Int { 32 }
+}
+
+extension Message {
+  /// Whether references belong to the message itself when a machine of role `target` receives it:
+  /// they leave the sender's table with it and enter the receiver's.
+  public func movesReferences(to target: Address.Role) -> Bool {
+    switch self {
+    case .taskSubmitted, .taskEscalated, .taskPlaced, .referencesFreed, .objectsFreed: true
+    case .objectFreed: target == .raylet
+    // What an update moves depends on the update inside: only freed objects do.
+    default: false
+    }
+  }
+}
