@@ -23,7 +23,7 @@ public struct TaskSpecTable: @unchecked Sendable {
     @usableFromInline var demands: UnsafeMutablePointer<ResourceVector>
     @usableFromInline var pendingFree = RingQueue<TaskHandle>()
     /// By the lower half of the identity; filled only with interning.
-    @usableFromInline var index = WordMap<TaskHandle>()
+    @usableFromInline var index = WordMap<TaskHandle>(isSparse: true)
     @usableFromInline let isInterning: Bool
     /// Arguments by value, by handle.
     @usableFromInline var values = WordMap<UnsafeMutableRawBufferPointer>()

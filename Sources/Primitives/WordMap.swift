@@ -21,13 +21,17 @@ public struct WordMap<Value: BitwiseCopyable>: ~Copyable {
   /// 64 less the binary logarithm of the size.
   @usableFromInline var shift: UInt64
   @usableFromInline var filled: Int
+  /// Quarters of the places that may be filled.
+  @usableFromInline let limit: Int
 
   /// Reserved: marks an empty place.
   @inlinable public static var emptyKey: UInt64 { .max }
 
-  @inlinable public init(minimumCapacity: Int = 16) {
+  /// - Parameter isSparse: grow at half full already: for maps that are asked in vain as often as not.
+  @inlinable public init(minimumCapacity: Int = 16, isSparse: Bool = false) {
+    limit = isSparse ? 2 : 3
     var size = 16
-    while size * 3 / 4 < minimumCapacity { size *= 2 }
+    while size * limit / 4 < minimumCapacity { size *= 2 }
     places = Self.emptyPlaces(size)
     mask = size - 1
     shift = UInt64(64 - size.trailingZeroBitCount)
@@ -87,7 +91,7 @@ public struct WordMap<Value: BitwiseCopyable>: ~Copyable {
     precondition(key != Self.emptyKey, "key \(key) is reserved")
     var i = place(key)
     if places[i].key == key { return value(at: i) }
-    if (filled + 1) * 4 > (mask + 1) * 3 {
+    if (filled + 1) * 4 > (mask + 1) * limit {
       grow()
       i = place(key)
     }

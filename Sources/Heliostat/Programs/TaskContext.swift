@@ -1,4 +1,5 @@
 import Primitives
+import RealWorld
 
 /// What code may know about where it runs, remote functions included, which see no session.
 public enum TaskContext {

@@ -124,6 +124,8 @@ public final class Client: @unchecked Sendable {
     return request
   }
 
+  /// The program has ended: timers that are still to come mean nothing.
+  var hasEnded = false
   /// Why the connection to the node ended, once it has.
   public private(set) var lost: String?
 
@@ -228,8 +230,8 @@ public final class Client: @unchecked Sendable {
 
   private func startTimers() {
     while let timer = core.pointee.timers.popFirst() {
-      host.schedule(after: timer.delay) { [weak self] in
-        guard let self else { return }
+      host.schedule(after: timer.delay) { [self] in
+        if hasEnded { return }
         core.pointee.timerFired(timer.token)
         deliverEvents()
       }
@@ -281,6 +283,7 @@ final class ThreadClient: Pump, ClientHost, @unchecked Sendable {
     guard let client else { return }
     client.flushFreed()
     while !client.endTurn() { sched_yield() }
+    client.hasEnded = true
     self.client = nil
   }
 

@@ -7,7 +7,8 @@ import Synchronization
 final class LoopHost: ShellHost, SpinSource, @unchecked Sendable {
   let loop: any EventLoop
   private let spinner: LoopSpinner
-  private weak var pumped: (any Pump)?
+  /// From `attach` to `detach`. No weak reference: those make every retain of what they name slow.
+  private var pumped: (any Pump)?
   /// Those who bring work must say so: nobody looks.
   private let isParked = Atomic<Bool>(true)
 
@@ -31,6 +32,7 @@ final class LoopHost: ShellHost, SpinSource, @unchecked Sendable {
   func schedule(after delay: TimeSpan, _ body: @escaping () -> Void) {
     let timer = Timer(body)
     loop.scheduleTask(in: TimeAmount.nanoseconds(Int64(clamping: delay.nanoseconds))) {
+      guard self.pumped != nil else { return }
       timer.body()
       self.turn()
     }

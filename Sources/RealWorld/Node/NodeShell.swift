@@ -197,8 +197,7 @@ final class NodeShell: Pump, @unchecked Sendable {
       let order = core.pointee.orders[i]
       switch order.effect {
       case .startTimer(let token, let delay):
-        host.schedule(after: delay) { [weak self] in
-          guard let self else { return }
+        host.schedule(after: delay) { [unowned self] in
           core.pointee.now = MonotonicClock.now
           core.pointee.handle(
             Envelope(

@@ -30,9 +30,10 @@ final class Worker: Pump, @unchecked Sendable {
   private var isInProgram = false
 
   private final class Room: ResultRoom, @unchecked Sendable {
-    weak var worker: Worker?
+    /// Its owner.
+    unowned(unsafe) var worker: Worker!
     func reserve(_ byteCount: Int) throws(StoreIsFull) -> StoredValue {
-      guard let value = worker?.reserve(byteCount) else {
+      guard let value = worker.reserve(byteCount) else {
         throw StoreIsFull(asked: ByteCount(UInt64(byteCount)))
       }
       return value
@@ -133,19 +134,18 @@ final class Worker: Pump, @unchecked Sendable {
   }
 
   private func model(_ command: WorkerCommand, _ output: inout CallOutput) throws {
-    let end = MonotonicClock.nanoseconds + command.work.nanoseconds
+    let begin = MonotonicClock.now
     let size = Int(command.outputSize.bytes)
     for index in 0..<Int(command.returns) {
-      try output.store(index, byteCount: size) { _ in }
+      // Large ones lie in pages that are zero, or hold what an earlier object left.
+      try output.store(index, byteCount: size) { memory in
+        if size < StoredValue.segmentThreshold {
+          memory.initializeMemory(as: UInt8.self, repeating: 0)
+        }
+      }
     }
-    // Sleeps through all but the last stretch, which a timer would overshoot.
-    let spinning: UInt64 = 200_000
-    if command.work.nanoseconds > spinning * 2 {
-      let rest = end - spinning
-      var time = timespec(tv_sec: Int(rest / 1_000_000_000), tv_nsec: Int(rest % 1_000_000_000))
-      while clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &time, nil) == EINTR {}
-    }
-    while MonotonicClock.nanoseconds < end {}
+    // Writing its results is part of the task's time.
+    ModelledWork.spend(until: begin + command.work)
   }
 
   private func start(

@@ -35,7 +35,6 @@ public final class PumpThread: TaskExecutor, ShellHost, @unchecked Sendable {
   private let incoming = Mutex<[UnownedJob]>([])
   private let hasIncoming = Atomic<Bool>(false)
   private let isStopping = Atomic<Bool>(false)
-  weak var pumped: (any Pump)?
   private var timers = TimerHeap()
 
   init(name: String, spin: TimeSpan) {
@@ -45,10 +44,10 @@ public final class PumpThread: TaskExecutor, ShellHost, @unchecked Sendable {
 
   /// Starts the thread; `pumped` must outlive it.
   func start(_ pumped: any Pump) throws(ThreadError) {
-    self.pumped = pumped
     guard
       let thread = WorkerThread({ [self] in
         identity.store(UInt(pthread_self()), ordering: .relaxed)
+        WorkerThread.nameOwn(name)
         run(pumped)
       })
     else { throw ThreadError(name: name) }

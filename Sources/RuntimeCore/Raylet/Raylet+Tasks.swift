@@ -164,19 +164,24 @@ extension Raylet {
   private mutating func fillPipelines(
     at now: Instant, into effects: inout EffectBuffer<Effect>
   ) {
+    // A handful at a time: looking for the least loaded worker costs as much as sending a task.
+    let share = UInt32(max(1, pipelineDepth / 16))
     while ready.count > 0 && uncommitted < parameters.uncommittedLimit {
       let worker = workers.leastLoaded(below: pipelineDepth) { shape in
         guard let slot = ready.first(shape: shape) else { return false }
         return isPipelined(slot)
       }
-      guard let worker, let shape = workers.pointer(worker).pointee.pipelineShape,
-        let slot = ready.first(shape: shape)
-      else {
+      guard let worker, let shape = workers.pointer(worker).pointee.pipelineShape else {
         pipelinesAreFull = true
         return
       }
-      ready.removeFirst(shape: shape, tasks)
-      run(slot, on: worker, at: now, into: &effects)
+      let limit = min(UInt32(pipelineDepth), workers.pointer(worker).pointee.queued + share)
+      while workers.pointer(worker).pointee.queued < limit,
+        let slot = ready.first(shape: shape), isPipelined(slot)
+      {
+        ready.removeFirst(shape: shape, tasks)
+        run(slot, on: worker, at: now, into: &effects)
+      }
     }
   }
 
@@ -238,7 +243,7 @@ extension Raylet {
     let spec = specs[task]
     averageTaskSeconds = smoothed(
       averageTaskSeconds, now.since(record.pointee.startedAt).seconds)
-    if parameters.pipelineTime > .zero { adaptPipelines() }
+    if parameters.pipelineTime > .zero { adaptPipelines(record.pointee.queued) }
     if records { effects.append(.record(.finished(task, node, worker, status))) }
     let hasNext = workers.removeFirst(worker, tasks)
     if hasNext { started(record.pointee.task, on: worker, at: now, into: &effects) }
@@ -270,8 +275,10 @@ extension Raylet {
     dispatch(at: now, into: &effects)
   }
 
-  private mutating func adaptPipelines() {
-    pipelinesAreFull = false
+  /// - Parameter queued: what the worker that has finished a task still has, that one included.
+  private mutating func adaptPipelines(_ queued: UInt32) {
+    // Filled again in one go when a part has drained, not one by one.
+    if Int(queued) <= pipelineDepth - pipelineDepth / 4 { pipelinesAreFull = false }
     let tasks = parameters.pipelineTime.seconds / max(averageTaskSeconds, 1e-9)
     pipelineDepth = max(1, min(parameters.pipelineLimit, Int(min(tasks, 1e6))))
   }

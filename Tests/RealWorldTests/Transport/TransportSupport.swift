@@ -2,9 +2,9 @@ import Glibc
 import Logging
 import NIOCore
 import NIOPosix
+import RuntimeCore
 import Synchronization
 import Testing
-import RuntimeCore
 import WireFormat
 
 @testable import RealWorld
