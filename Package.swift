@@ -11,8 +11,8 @@ let package = Package(
     .library(
       name: "HeliostatInternals",
       targets: [
-        "Primitives", "Scheduling", "RuntimeCore", "Simulation", "Workload", "Measurement",
-        "Experiments", "CAllocationCounter",
+        "Primitives", "Scheduling", "RuntimeCore", "Simulation", "WireFormat", "RealWorld",
+        "Heliostat", "Workload", "Measurement", "Experiments", "CAllocationCounter",
       ]),
   ],
   dependencies: [
@@ -83,14 +83,22 @@ let package = Package(
     .target(
       name: "Experiments",
       dependencies: [
-        "Primitives", "Scheduling", "RuntimeCore", "Simulation", "Heliostat", "Workload",
-        "Measurement", "Reporting", "CAllocationCounter",
+        "Primitives", "Scheduling", "RuntimeCore", "WireFormat", "Simulation", "RealWorld",
+        "Heliostat",
+        "Workload", "Measurement", "Reporting", "CAllocationCounter",
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOPosix", package: "swift-nio"),
+        .product(name: "Logging", package: "swift-log"),
       ]),
     .target(name: "CAllocationCounter"),
     .executableTarget(
       name: "HeliostatCLI",
       dependencies: [
-        "Experiments", "Workload", "Reporting", "Scheduling",
+        "Experiments", "Workload", "Reporting", "Scheduling", "Heliostat", "RealWorld",
+        "RuntimeCore", "Primitives",
+        .product(name: "NIOPosix", package: "swift-nio"),
+        .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+        .product(name: "UnixSignals", package: "swift-service-lifecycle"),
         .product(name: "Atomics", package: "swift-atomics"),
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
@@ -100,7 +108,8 @@ let package = Package(
     .testTarget(name: "SchedulingTests", dependencies: ["Scheduling", "Primitives"]),
     .testTarget(
       name: "RuntimeCoreTests", dependencies: ["RuntimeCore", "Scheduling", "Primitives"]),
-    .testTarget(name: "WireFormatTests", dependencies: ["WireFormat", "RuntimeCore", "Primitives"]),
+    .testTarget(
+      name: "WireFormatTests", dependencies: ["WireFormat", "RuntimeCore", "Primitives"]),
     .testTarget(
       name: "SimulationTests",
       dependencies: [

@@ -14,14 +14,31 @@ let package = Package(
     .package(url: "https://github.com/ordo-one/benchmark", from: "1.38.1", traits: []),
   ],
   targets: [
-    .executableTarget(
-      name: "SimulatorBenchmarks",
+    .target(
+      name: "BenchmarkSupport",
       dependencies: [
         .product(name: "HeliostatInternals", package: "heliostat"),
         .product(name: "Benchmark", package: "benchmark"),
       ],
+      path: "Benchmarks/Support"),
+    .executableTarget(
+      name: "SimulatorBenchmarks",
+      dependencies: [
+        "BenchmarkSupport",
+        .product(name: "HeliostatInternals", package: "heliostat"),
+        .product(name: "Benchmark", package: "benchmark"),
+      ],
       path: "Benchmarks/Simulator",
-      plugins: [.plugin(name: "BenchmarkPlugin", package: "benchmark")])
+      plugins: [.plugin(name: "BenchmarkPlugin", package: "benchmark")]),
+    .executableTarget(
+      name: "RealWorldBenchmarks",
+      dependencies: [
+        "BenchmarkSupport",
+        .product(name: "HeliostatInternals", package: "heliostat"),
+        .product(name: "Benchmark", package: "benchmark"),
+      ],
+      path: "Benchmarks/RealWorld",
+      plugins: [.plugin(name: "BenchmarkPlugin", package: "benchmark")]),
   ],
   swiftLanguageModes: [.v6]
 )

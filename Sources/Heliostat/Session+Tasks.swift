@@ -140,6 +140,21 @@ extension Session {
     return reference(ObjectHandle(producer: task, index: 0))
   }
 
+  /// The same with `returns` results, each an object of its own.
+  @inlinable public func submit<each Input: RemoteValue, Output: Sendable, Value>(
+    _ function: RemoteFunction<repeat each Input, Output>, returns: Int,
+    _ arguments: repeat Argument<each Input>, after objects: [ObjectRef<Value>],
+    options: TaskOptions? = nil
+  ) -> [ObjectRef<Output>] {
+    var list = ArgumentList(isEncoding: backend.isEncoding)
+    repeat collect(each arguments, &list)
+    for object in objects { list.append(ref: resolve(object)) }
+    let task = backend.submit(
+      TaskCall(function.id, options ?? function.options, returns: returns, body: function.body),
+      list)
+    return (0..<returns).map { reference(ObjectHandle(producer: task, index: Int32($0))) }
+  }
+
   @inlinable func collect<Value: RemoteValue>(
     _ argument: Argument<Value>, _ list: inout ArgumentList
   ) {

@@ -6,11 +6,19 @@ import Reporting
 struct BenchCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "bench", abstract: "Measure what this machine can do.",
-    discussion: "Rates are per second of one core's processor time, medians of several runs.")
+    discussion: """
+      Medians of several runs, each with the raw limit measured in the same run: memcpy, a \
+      ping-pong of two threads, an empty loop over the same queue. The simulator's rates are per \
+      second of one core's processor time. All others are in wall time, because several threads \
+      and processes work together: run them on a machine that does nothing else. The subjects \
+      store and all need about 5 GB of memory.
+      """)
 
-  enum Subject: String, ExpressibleByArgument, CaseIterable { case simulator }
+  enum Subject: String, ExpressibleByArgument, CaseIterable {
+    case tasks, latency, actors, store, network, cluster, queue, simulator, all
+  }
 
-  @Argument(help: "What to measure: simulator.")
+  @Argument(help: "What to measure: \(Subject.allCases.map(\.rawValue).joined(separator: ", ")).")
   var subject: Subject = .simulator
 
   @Option(parsing: .unconditional, help: "Runs of each benchmark; the median counts.")
@@ -30,26 +38,46 @@ struct BenchCommand: ParsableCommand {
     #if DEBUG
       log.warning("a debug build is many times slower; use swift run -c release")
     #endif
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-    var failure: (any Error)?
-    SimulatorBench(runs: runs, scale: scale).run { result in
-      do {
-        if json {
-          print(String(decoding: try encoder.encode(result), as: UTF8.self))
-        } else {
-          let value = Quantity.text(result.value, unit: result.unit)
-          let limit = result.limit.map {
-            "   limit \(Quantity.text($0, unit: result.unit))"
-              + (result.limitMeaning.map { " (\($0))" } ?? "")
-          }
-          let name = result.name + String(repeating: " ", count: max(1, 30 - result.name.count))
-          print("\(name) \(value)\(limit ?? "")")
-        }
-      } catch let error {
-        failure = error
-      }
+    if let real = RealBench.Subject(rawValue: subject.rawValue) {
+      try measure([real])
+    } else if subject == .all {
+      try measure(RealBench.Subject.allCases)
     }
-    if let failure { throw failure }
+    if subject == .simulator || subject == .all {
+      SimulatorBench(runs: runs, scale: scale).run { Self.show($0, json: json) }
+    }
+  }
+
+  private func measure(_ subjects: [RealBench.Subject]) throws {
+    guard let program = Bundle.main.executablePath else {
+      throw BadInput("this program does not know where it lies, and so cannot start nodes")
+    }
+    let bench = RealBench(
+      runs: runs, scale: scale,
+      nodeCommand: [program, BenchNodeCommand.configuration.commandName ?? "bench-node"])
+    let json = json
+    try Blocking.run {
+      for subject in subjects { try await bench.run(subject) { Self.show($0, json: json) } }
+    }
+  }
+
+  private static func show(_ result: BenchmarkResult, json: Bool) {
+    if json {
+      let encoder = JSONEncoder()
+      encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+      // A benchmark that measured nothing has no number, which JSON cannot say otherwise.
+      encoder.nonConformingFloatEncodingStrategy = .convertToString(
+        positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
+      guard let line = try? encoder.encode(result) else { return }
+      print(String(decoding: line, as: UTF8.self))
+    } else {
+      let value = Quantity.text(result.value, unit: result.unit)
+      let limit = result.limit.map { "   limit \(Quantity.text($0, unit: result.unit))" } ?? ""
+      let meaning = result.limitMeaning.map { "   (\($0))" } ?? ""
+      let name = result.name + String(repeating: " ", count: max(1, 30 - result.name.count))
+      print("\(name) \(value)\(limit)\(meaning)")
+    }
+    // Each as it comes, also through a pipe.
+    fflush(nil)
   }
 }

@@ -17,7 +17,8 @@ struct HeliostatCommand: ParsableCommand {
       """,
     version: Version.text,
     subcommands: [
-      RunCommand.self, ListCommand.self, ReportCommand.self, BenchCommand.self,
+      RunCommand.self, NodeCommand.self, ClusterCommand.self, ListCommand.self,
+      ReportCommand.self, BenchCommand.self, BenchNodeCommand.self,
     ])
 
   /// Bad input ends with code 2 and one clear message; ArgumentParser's own usage errors too.

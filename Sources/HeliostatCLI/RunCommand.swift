@@ -14,8 +14,15 @@ struct RunCommand: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "Where it runs.", discussion: "Only the simulated world exists so far.", valueName: "world"))
+      "Where it runs: simulated, or real.",
+      discussion: """
+        The real world runs on this machine, in wall time: as one node in this process, as --nodes \
+        processes, or on a cluster that runs already (--connect). Durations of the file are slept \
+        where a function is modelled; others take what they take.
+        """, valueName: "world"))
   var world = "simulated"
+
+  @OptionGroup(title: "The real world") var real: RealOptions
 
   @Option(
     help: ArgumentHelp(
@@ -34,7 +41,7 @@ struct RunCommand: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "The result's folder; Results/<experiment> by default.",
+      "The result's folder; Results/<experiment> by default, with -real for the real world.",
       discussion: "An earlier result there is replaced, anything else is left alone.",
       valueName: "folder"))
   var out: String?
@@ -59,20 +66,18 @@ struct RunCommand: ParsableCommand {
   var fingerprints = false
 
   func run() throws {
-    guard world == "simulated" else {
-      throw BadInput("unknown world '\(world)'; this version has: simulated")
+    guard ["simulated", "real"].contains(world) else {
+      throw BadInput("unknown world '\(world)'; there are: simulated, real")
     }
+    try real.validate(isReal: world == "real")
     guard (threads ?? 1) > 0 else { throw BadInput("--threads must be positive") }
     guard trace >= 0 else { throw BadInput("--trace must not be negative") }
-    var workload = try WorkloadFile.load(file)
-    workload = try workload.applying(
-      overrides: try pairs(policy, "--policy", form: "role=Policy"), option: "--policy",
-      section: "policies.")
-    workload = try workload.applying(overrides: try pairs(set, "--set", form: "key=value"))
+    let workload = try Self.load(file, policy: policy, set: set)
     var runner = ExperimentRunner(
       workload, threads: threads ?? ProcessInfo.processInfo.activeProcessorCount)
     if let seed { runner.seeds = [seed] }
     runner.traceLimit = trace
+    if world == "real" { runner.world = .real(try realWorld()) }
     let cells = try runner.prepare()
     let leftOut = runner.absentChecks(cells)
     let published = try PublishedResults.beside(file)
@@ -84,7 +89,8 @@ struct RunCommand: ParsableCommand {
       log.warning(
         "\(count(leftOut, "check")) of series or points that --set or --policy took away left out")
     }
-    let target = out ?? "Results/\(workload.experiment)"
+    let suffix = world == "real" ? "-real" : ""
+    let target = out ?? "Results/\(workload.experiment)\(suffix)"
     try ResultDirectory(path: target).check()
 
     let progress = Progress()
@@ -94,7 +100,7 @@ struct RunCommand: ParsableCommand {
       print("\(workload.title)")
       print(
         "\(count(cells.count, "cell")) × \(count(runner.seeds.count, "seed")) = "
-          + "\(count(runs, "run")), simulated\n")
+          + "\(count(runs, "run")), \(try whereItRuns(runner, cells))\n")
       // Also into a pipe, before a long run begins.
       fflush(nil)
     }
@@ -113,7 +119,61 @@ struct RunCommand: ParsableCommand {
     if !report.passed { throw ExitCode(1) }
   }
 
-  private func pairs(_ texts: [String], _ option: String, form: String) throws
+  /// What tables say of the place.
+  private func whereItRuns(_ runner: ExperimentRunner, _ cells: [PreparedCell]) throws -> String {
+    guard case .real(let options) = runner.world else { return "simulated" }
+    switch options.place {
+    case .cluster(let endpoint): return "real, on the cluster at \(endpoint)"
+    case .inProcess, .processes:
+      var texts: [String] = []
+      for cell in cells {
+        let text = try RealPlan(cell, options).text
+        if !texts.contains(text) { texts.append(text) }
+      }
+      let place = options.place == .inProcess ? "in this process" : "in processes of their own"
+      return "real, \(texts.joined(separator: "; ")), \(place)"
+    }
+  }
+
+  private func realWorld() throws -> RealWorldOptions {
+    var options = RealWorldOptions()
+    options.logger = RealOptions.logger(.warning)
+    options.cpus = real.cpus
+    options.gpus = real.gpus
+    options.store = try real.storeSize()
+    if let connect = real.connect {
+      options.place = .cluster(try RealOptions.endpoint(connect, "--connect"))
+      options.transport = try real.security.transport()
+    } else if let nodes = real.nodes {
+      options.place = .processes(nodes)
+      options.nodeCommand = nodeCommand
+    }
+    let (isQuiet, isShown) = (json, real.showsNodes)
+    options.started = { cluster in
+      cluster.whenNodeEnds { text, _ in log.error("\(text)") }
+      if isShown && !isQuiet { print(ClusterCommand.table(cluster)) }
+    }
+    return options
+  }
+
+  /// What starts a node with the functions of this run.
+  private var nodeCommand: [String] {
+    var command = [RealOptions.program, "node", "--log", "error", "--workload", file]
+    for text in policy { command += ["--policy", text] }
+    for text in set { command += ["--set", text] }
+    return command
+  }
+
+  /// A workload file with what the command line changes.
+  static func load(_ file: String, policy: [String], set: [String]) throws -> WorkloadFile {
+    try WorkloadFile.load(file)
+      .applying(
+        overrides: try pairs(policy, "--policy", form: "role=Policy"), option: "--policy",
+        section: "policies."
+      ).applying(overrides: try pairs(set, "--set", form: "key=value"))
+  }
+
+  static func pairs(_ texts: [String], _ option: String, form: String) throws
     -> [(String, String)]
   {
     try texts.map { text in

@@ -10,11 +10,12 @@ extension MessageDecoder {
   ) throws(FrameError) -> Message {
     switch kind {
     case .taskSubmitted:
-      let wanted = flags & FrameFlags.wantsResult != 0
-      let task = try specification(
-        kind, flags & ~FrameFlags.wantsResult, &reader, &borrowed)
+      guard let notice = ResultNotice(rawValue: flags >> FrameFlags.noticeShift) else {
+        throw .make(.unknownValue, "result notice", flags >> FrameFlags.noticeShift)
+      }
+      let task = try specification(kind, flags & ~FrameFlags.notice, &reader, &borrowed)
       specs.retain(task)
-      return .taskSubmitted(task, wanted: wanted)
+      return .taskSubmitted(task, notice: notice)
     case .taskEscalated:
       let task = try specification(kind, flags, &reader, &borrowed)
       specs.retain(task)
@@ -47,6 +48,7 @@ extension MessageDecoder {
     let node = try node(&reader)
     let task = try specification(
       flags & ~FrameFlags.announcesShape, demand: demand, &reader, &borrowed)
+    specs.retain(task)
     return .taskLogged(task, node)
   }
 
@@ -96,6 +98,9 @@ extension MessageDecoder {
       return .objectFreed(object)
     case .referencesFreed: return .referencesFreed(try batch(&reader, &borrowed))
     case .heartbeat: return .heartbeat(try heartbeat(&reader))
+    case .taskForwarded:
+      try reader.requireExactly(16, "task forwarded")
+      return .taskForwarded(task(reader.loadTask(), &borrowed))
     case .writesCommitted:
       try reader.requireExactly(16, "task")
       return .writesCommitted(task(reader.loadTask(), &borrowed))

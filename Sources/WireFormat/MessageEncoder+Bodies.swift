@@ -12,8 +12,8 @@ extension MessageEncoder {
 
   @inline(__always) func plan(_ message: Message) -> Plan {
     switch message {
-    case .taskSubmitted(let task, let wanted):
-      plan(task, extra: 0, flags: wanted ? FrameFlags.wantsResult : 0)
+    case .taskSubmitted(let task, let notice):
+      plan(task, extra: 0, flags: notice.rawValue << FrameFlags.noticeShift)
     case .taskEscalated(let task), .taskPlaced(let task):
       plan(task, extra: 0, flags: 0)
     case .taskLogged(let task, _):
@@ -33,7 +33,7 @@ extension MessageEncoder {
     case .chunkArrived, .locationAdded, .objectLocated: Plan(size: 33)
     case .taskCompleted(let task, _, _): Plan(size: 23 + 8 * Int(specs[task].returns))
     case .locationRemoved, .locationLost: Plan(size: 24)
-    case .actorLookedUp, .writesCommitted: Plan(size: 16)
+    case .actorLookedUp, .writesCommitted, .taskForwarded: Plan(size: 16)
     case .functionsFollowed: Plan(size: 0)
     case .updatePropagated(let handle, _): plan(update: payloads.update(handle).update)
     }
@@ -145,7 +145,7 @@ extension MessageEncoder {
     case .actorCreated(let creation, let node), .actorLocated(let creation, let node):
       output.put(specs[creation].id)
       output.put(node.index)
-    case .actorLookedUp(let task), .writesCommitted(let task):
+    case .actorLookedUp(let task), .writesCommitted(let task), .taskForwarded(let task):
       output.put(specs[task].id)
     case .functionsFollowed: break
     case .updatePropagated(let handle, let sequence):

@@ -98,7 +98,8 @@ public struct MessageEncoder: ~Copyable {
   /// A heartbeat has been taken out when it was written.
   @inline(__always) private func takeAway(_ message: Message, _ target: Address) {
     switch message {
-    case .taskSubmitted(let task, _), .taskEscalated(let task), .taskPlaced(let task):
+    case .taskSubmitted(let task, _), .taskEscalated(let task), .taskPlaced(let task),
+      .taskLogged(let task, _):
       specs.release(task)
     case .objectFreed(let object):
       if target.role == .raylet { specs.release(object.producer) }
@@ -124,8 +125,9 @@ public struct MessageEncoder: ~Copyable {
 enum FrameFlags {
   /// The demand of the specification's shape comes first: eight 32-bit lanes.
   static var announcesShape: UInt8 { 1 }
-  /// The submitter wants the first return value.
-  static var wantsResult: UInt8 { 2 }
+  /// The two highest bits: what the submitter wants to hear of the result.
+  static var noticeShift: UInt8 { 6 }
+  static var notice: UInt8 { 3 << noticeShift }
   /// The specification names an actor.
   static var hasActor: UInt8 { 4 }
   /// The arguments by value follow.
@@ -142,7 +144,8 @@ extension Message {
   /// they leave the sender's table with it and enter the receiver's.
   public func movesReferences(to target: Address.Role) -> Bool {
     switch self {
-    case .taskSubmitted, .taskEscalated, .taskPlaced, .referencesFreed, .objectsFreed: true
+    case .taskSubmitted, .taskEscalated, .taskPlaced, .taskLogged, .referencesFreed, .objectsFreed:
+      true
     case .objectFreed: target == .raylet
     // What an update moves depends on the update inside: only freed objects do.
     default: false

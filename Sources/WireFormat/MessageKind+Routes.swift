@@ -21,7 +21,7 @@ extension MessageKind {
     case .taskSubmitted, .objectWanted, .objectPut, .referencesFreed, .workerBlocked,
       .workerUnblocked, .polled:
       source == .driver && target == .raylet
-    case .objectReady, .pollAnswered: source == .raylet && target == .driver
+    case .objectReady, .pollAnswered, .taskForwarded: source == .raylet && target == .driver
     case .taskEscalated, .heartbeat: source == .raylet && target == .globalScheduler
     case .taskPlaced: (source == .globalScheduler || source == .raylet) && target == .raylet
     case .objectRequested, .objectRefused, .chunkArrived: source == .raylet && target == .raylet

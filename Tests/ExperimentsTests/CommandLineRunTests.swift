@@ -147,6 +147,8 @@ import Testing
     "help says what each command takes",
     arguments: [
       ([], ["run", "list", "report", "bench", "Exit codes"]),
+      (["node"], ["--join", "--workload", "--secret-file"]),
+      (["cluster"], ["--nodes", "--cpus", "run FILE"]),
       (["run"], ["--world", "--policy", "--seed", "--set", "--out", "--threads", "--trace"]),
       (["list"], ["policies, workloads, profiles, checks"]), (["report"], ["--csv"]),
       (["bench"], ["simulator", "--json"]),

@@ -234,6 +234,7 @@ final class ChainHarness {
       }
       objects[object.key] = Object(handle: object, home: raylet.node)
       live.append(object.key)
+      specs.retain(task)
       send(.taskLogged(task, raylet.node), from: raylet, to: map.head(0))
     case 2:
       guard let key = live.randomElement(using: &random), !objects[key]!.isCompleted else { return }

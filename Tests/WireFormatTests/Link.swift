@@ -65,7 +65,8 @@ func release(
   _ message: Message, _ target: Address.Role, _ specs: TaskSpecTable, _ payloads: MessagePayloads
 ) {
   switch message {
-  case .taskSubmitted(let task, _), .taskEscalated(let task), .taskPlaced(let task):
+  case .taskSubmitted(let task, _), .taskEscalated(let task), .taskPlaced(let task),
+    .taskLogged(let task, _):
     specs.release(task)
   case .objectFreed(let object) where target == .raylet: specs.release(object.producer)
   case .referencesFreed(let batch), .objectsFreed(let batch):
@@ -74,7 +75,9 @@ func release(
     payloads.remove(batch)
   case .heartbeat(let handle): _ = payloads.take(handle)
   case .updatePropagated(let handle, _):
-    release(payloads.take(handle).update, .replica, specs, payloads)
+    let update = payloads.take(handle).update
+    // Along a chain a logged task is the tables' own.
+    if update.kind != .taskLogged { release(update, .replica, specs, payloads) }
   default: break
   }
 }
@@ -106,7 +109,7 @@ func describe(
   case .taskLogged(let handle, let node): return "logged \(node) " + specification(handle)
   case .taskCompleted(let handle, let node, let status):
     return "completed \(task(handle)) \(node) \(status)"
-  case .writesCommitted(let handle), .actorLookedUp(let handle):
+  case .writesCommitted(let handle), .actorLookedUp(let handle), .taskForwarded(let handle):
     return "\(message.kind) \(task(handle))"
   case .taskFinished(let handle, let worker, let status):
     return "finished \(task(handle)) \(worker) \(status)"

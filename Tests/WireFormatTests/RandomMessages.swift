@@ -76,7 +76,9 @@ struct RandomMessages {
   /// A message and the references that the caller still has to release.
   mutating func next(_ kind: MessageKind) -> (Message, own: [TaskHandle]) {
     switch kind {
-    case .taskSubmitted: return (.taskSubmitted(task(), wanted: bit()), [])
+    case .taskSubmitted:
+      let notice = ResultNotice(rawValue: UInt8(below(3))) ?? .none
+      return (.taskSubmitted(task(), notice: notice), [])
     case .taskEscalated: return (.taskEscalated(task()), [])
     case .taskPlaced: return (.taskPlaced(task()), [])
     case .referencesFreed: return (.referencesFreed(batch()), [])
@@ -85,6 +87,8 @@ struct RandomMessages {
     case .updatePropagated:
       let updates = MessageKind.allCases.filter(\.isUpdate)
       let (update, own) = next(updates[below(updates.count)])
+      // Along a chain a logged task is the tables' own.
+      if case .taskLogged(let task, _) = update { specs.release(task) }
       let sequence = SequenceNumber(word())
       let record = UpdateRecord(
         update: update, client: .raylet(NodeID(below(9))), sequence: sequence, epoch: word())
@@ -92,6 +96,8 @@ struct RandomMessages {
     case .taskLogged, .taskCompleted:
       let task = task()
       let node = NodeID(below(9))
+      // This reference is the message's, the other one the caller's.
+      if kind == .taskLogged { specs.retain(task) }
       let message: Message =
         kind == .taskLogged ? .taskLogged(task, node) : .taskCompleted(task, node, status())
       return (message, [task])
@@ -123,6 +129,7 @@ struct RandomMessages {
     let node = NodeID(below(9))
     switch kind {
     case .objectWanted: return .objectWanted(object, bit() ? .local : .existence)
+    case .taskForwarded: return .taskForwarded(task)
     case .objectPut: return .objectPut(object, size())
     case .taskFinished: return .taskFinished(task, WorkerID(below(99)), status())
     case .objectPinned: return .objectPinned(object)

@@ -90,6 +90,7 @@ struct RoundTripTests {
         TaskSpec(
           id: TaskID(high: 3, low: 4), function: FunctionID(0), shape: shape,
           outputSize: ByteCount(10), returns: returns))
+      link.near.retain(task)
       let logged = try link.decode(try link.encode(.taskLogged(task, NodeID(0))))
       guard case .taskLogged(let far, _) = logged.message else {
         Issue.record("\(logged.message.kind)")
@@ -105,7 +106,7 @@ struct RoundTripTests {
           link.far.outputSize(ObjectHandle(producer: far, index: Int32(i)))
             == ByteCount(UInt64(1000 + i)))
       }
-      link.endTurn()
+      link.consume(logged)
       #expect(link.far.count == 0)
     }
   }

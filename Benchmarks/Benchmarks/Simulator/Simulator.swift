@@ -1,4 +1,5 @@
 import Benchmark
+import BenchmarkSupport
 import Experiments
 import Primitives
 import Scheduling

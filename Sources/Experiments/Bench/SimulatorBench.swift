@@ -8,28 +8,6 @@ import Scheduling
 import Simulation
 import Workload
 
-/// One benchmark's result, as `bench --json` prints it.
-public struct BenchmarkResult: Codable, Sendable {
-  public var name: String
-  public var value: Double
-  public var unit: String
-  /// The raw limit measured in the same run, or nil.
-  public var limit: Double?
-  /// What the limit is.
-  public var limitMeaning: String?
-
-  enum CodingKeys: String, CodingKey { case name, value, unit, limit }
-
-  public func encode(to encoder: any Encoder) throws {
-    var container = encoder.container(keyedBy: CodingKeys.self)
-    try container.encode(name, forKey: .name)
-    try container.encode(value, forKey: .value)
-    try container.encode(unit, forKey: .unit)
-    // `null` when there is none: the key is always there.
-    try container.encode(limit, forKey: .limit)
-  }
-}
-
 /// What the simulator can do on this machine, on one core: medians of several runs.
 public struct SimulatorBench: Sendable {
   public var runs: Int

@@ -58,7 +58,7 @@ struct ClusterBuilder {
 
   // MARK: Parameters
 
-  private static func read(
+  static func read(
     _ value: PositionedValue, into parameters: inout Parameters,
     _ nodes: inout [ClusterProfile.Node], _ cluster: ClusterSpec
   ) throws(WorkloadError) {

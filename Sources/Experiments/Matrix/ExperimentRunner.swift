@@ -11,16 +11,19 @@ public struct ExperimentResult: Sendable {
   /// By cell, then by seed.
   public var runs: [[RunResult]]
   public var wallSeconds: Double
+  /// Where it ran.
+  public var world = World.simulated
   /// False when it was interrupted: runs that were not reached are missing.
   public var isComplete: Bool
 }
 
-/// Runs the matrix over the cores. Each run is single-threaded and independent, so results do not
-/// depend on how many run side by side.
+/// Runs the matrix: simulated runs over the cores, because each is single-threaded and independent, so
+/// that results do not depend on how many run side by side; real runs one after the other.
 public struct ExperimentRunner: Sendable {
   public var file: WorkloadFile
   public var seeds: [UInt64]
   public var threads: Int
+  public var world = World.simulated
   /// With at most this many cells, the first seed of every cell is traced, else of the first cell.
   static let tracedCells = 4
   /// Tasks to record in each trace; 0 for none.
@@ -42,6 +45,15 @@ public struct ExperimentRunner: Sendable {
   public func prepare() throws(WorkloadError) -> [PreparedCell] {
     var prepared: [PreparedCell] = []
     for cell in try file.cells() { prepared.append(try PreparedCell(cell)) }
+    if case .real(let options) = world {
+      for cell in prepared { _ = try RealPlan(cell, options) }
+      if case .cluster(let endpoint) = options.place, prepared.count > 1 {
+        throw WorkloadError(
+          "the nodes of a running cluster have the functions of one cell, this file has "
+            + "\(prepared.count)", at: file.cluster.position,
+          hint: "fix what is swept by --set, here and for the nodes at \(endpoint)")
+      }
+    }
     try ShapeChecks.validate(kept(prepared).checks, in: Self.scope(file, prepared))
     return prepared
   }
@@ -75,7 +87,10 @@ public struct ExperimentRunner: Sendable {
     let results = Collected(cells: cells.count, seeds: seeds.count)
     let seeds = seeds
     let (traceLimit, progress, isInterrupted) = (traceLimit, progress, isInterrupted)
-    DispatchQueue.concurrentPerform(iterations: min(threads, total)) { _ in
+    let world = world
+    var lanes = min(threads, total)
+    if case .real = world { lanes = 1 }
+    DispatchQueue.concurrentPerform(iterations: lanes) { _ in
       while results.finished == 0 || !isInterrupted(), let index = results.takeNext() {
         // The last cells of a sweep are mostly the largest: they start first, so that no core is
         // left with one long run at the end.
@@ -87,17 +102,25 @@ public struct ExperimentRunner: Sendable {
         let isTraced = cellIndex == 0 || cells.count <= Self.tracedCells
         if isTraced && seedIndex == 0 { options.traceLimit = traceLimit }
         options.progress = { text in progress?(results.finished, total, "\(label): \(text)") }
-        let result = cell.run(seed: seeds[seedIndex], options)
+        let result: RunResult
+        var wall: String
+        switch world {
+        case .simulated:
+          result = cell.run(seed: seeds[seedIndex], options)
+          let rate = Double(result.events) / max(1e-9, result.wallSeconds) / 1e6
+          wall = String(format: "%.1f s, %.1f M events/s", result.wallSeconds, rate)
+        case .real(let real):
+          result = cell.run(seed: seeds[seedIndex], in: real, options)
+          wall = String(format: "%.1f s", result.wallSeconds)
+        }
         results.store(result, cell: cellIndex, seed: seedIndex)
-        let rate = Double(result.events) / max(1e-9, result.wallSeconds) / 1e6
-        let wall = String(format: "%.1f s, %.1f M events/s", result.wallSeconds, rate)
         progress?(results.finished, total, "\(label): done in \(wall)")
       }
     }
     let wall = Double(DispatchTime.now().uptimeNanoseconds - begin) * 1e-9
     return ExperimentResult(
       file: kept(cells), cells: cells, runs: results.all, wallSeconds: wall,
-      isComplete: results.finished == total)
+      world: world, isComplete: results.finished == total)
   }
 
   private static func label(_ cell: WorkloadCell, _ seed: UInt64) -> String {

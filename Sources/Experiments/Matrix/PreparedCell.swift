@@ -14,6 +14,11 @@ public struct PreparedCell: Sendable {
   let policies: String
   /// What a run of the cell reports.
   let measures: [Measure]
+  /// The workload as the real world runs it.
+  public let real: RealWorkload
+  /// The largest demands of its tasks, and where the file asks for them.
+  let demands: [(what: String, demand: ResourceVector, position: SourcePosition)]
+  let largestObject: ByteCount
   private let start: @Sendable (UInt64, MeasureSink) -> StartedWorkload
 
   /// The application of one run, and the names of its functions for traces.
@@ -39,9 +44,12 @@ public struct PreparedCell: Sendable {
       var reader = try with.mapping()
       let program = try type.init(&reader)
       try reader.finish()
-      for (what, demand) in program.demands() {
-        try Self.check(demand, of: what, fits: configuration, at: name.position)
+      demands = program.demands().map { ($0.what, $0.demand, name.position) }
+      for (what, demand, position) in demands {
+        try Self.check(demand, of: what, fits: configuration, at: position)
       }
+      largestObject = program.largestObject
+      real = RealWorkload(program)
       try Self.check(program.largestObject, fits: configuration, at: with.position)
       effective["workload"] = Self.describe(name.value, with)
       measures = type.measures
@@ -53,6 +61,10 @@ public struct PreparedCell: Sendable {
       var reader = try with.mapping()
       let options = try IndependentTasks.Options(&reader)
       try reader.finish()
+      demands = [("a task", options.demand, name.position)]
+      largestObject = options.outputSize
+      let workers = configuration.nodes.count { options.demand.fits(in: $0.description.resources) }
+      real = RealWorkload(options, nodes: workers)
       try Self.check(options.demand, of: "a task", fits: configuration, at: name.position)
       try Self.check(options.outputSize, fits: configuration, at: with.position)
       effective["workload"] = Self.describe(name.value, with)
@@ -64,21 +76,25 @@ public struct PreparedCell: Sendable {
       }
     case .graph(let graph):
       var names = configuration.resourceNames
-      var demands: [ResourceVector] = []
+      var all: [(what: String, demand: ResourceVector, position: SourcePosition)] = []
+      var largest = ByteCount.zero
       for task in graph.tasks {
         let demand = try task.demand(in: &names)
         try Self.check(
           demand, of: "task '\(task.id)'", fits: configuration, names: names, at: task.position)
-        try Self.check(
-          ByteCount(UInt64(min(task.output.maximum, 1e18))), fits: configuration,
-          at: task.position)
-        demands.append(demand)
+        let size = ByteCount(UInt64(min(task.output.maximum, 1e18)))
+        try Self.check(size, fits: configuration, at: task.position)
+        largest = max(largest, size)
+        all.append(("task '\(task.id)'", demand, task.position))
       }
+      demands = all
+      largestObject = largest
       effective["workload"] = .map(["graph": .integer(graph.tasks.count)])
       measures = GraphTasks.measures
-      let all = demands
+      let vectors = all.map(\.demand)
+      real = RealWorkload(graph, demands: vectors)
       start = { seed, sink in
-        let application = GraphTasks(graph, demands: all, seed: seed, sink)
+        let application = GraphTasks(graph, demands: vectors, seed: seed, sink)
         return StartedWorkload(
           application: application, functionNames: { application.functionNames },
           failure: { nil })

@@ -38,7 +38,7 @@ public struct ExperimentReport {
         failures.append("\(prepared.cell.series)\(x) seed \(seed): \(failure)")
       }
       let good = zip(seeds, runs).filter { $1.failure == nil }
-      rows += try Self.rows(file, prepared, good.map(\.1), good.map(\.0))
+      rows += try Self.rows(file, prepared, result.world, good.map(\.1), good.map(\.0))
     }
     self.rows = rows
     self.failures = failures
@@ -54,7 +54,8 @@ public struct ExperimentReport {
   }
 
   private static func rows(
-    _ file: WorkloadFile, _ prepared: PreparedCell, _ runs: [RunResult], _ seeds: [UInt64]
+    _ file: WorkloadFile, _ prepared: PreparedCell, _ world: World, _ runs: [RunResult],
+    _ seeds: [UInt64]
   ) throws -> [Row] {
     guard !runs.isEmpty else { return [] }
     var measures: [(name: String, yName: String, unit: String, factor: Double)] = []
@@ -67,15 +68,18 @@ public struct ExperimentReport {
           (measure.name, choice.yName, choice.unit?.value ?? measure.unit, factor))
       }
     }
+    var origin = Origin.simulated
+    var network = prepared.configuration.network.rawValue
+    if case .real(let options) = world { (origin, network) = (.real, options.network) }
     return measures.compactMap { measure in
       let values = runs.compactMap { $0.figure(measure.name).map { $0 * measure.factor } }
       guard let samples = Summary(values) else { return nil }
       return Row(
         experiment: file.figure?.value ?? file.experiment, series: prepared.cell.series,
         xName: prepared.cell.x?.name ?? "", x: prepared.cell.x?.text ?? "", yName: measure.yName,
-        samples: samples, unit: measure.unit, origin: .simulated, world: "simulated",
+        samples: samples, unit: measure.unit, origin: origin, world: world.name,
         architecture: file.architecture.value, policies: prepared.policies,
-        network: prepared.configuration.network.rawValue,
+        network: network,
         seeds: seedText(seeds))
     }
   }
@@ -102,9 +106,11 @@ public struct ExperimentReport {
     for (prepared, runs) in zip(result.cells, result.runs) {
       let x = prepared.cell.x.map { " \($0.name)=\($0.text)" } ?? ""
       for (seed, run) in zip(seeds, runs) {
+        // Of the events of a run, which only the simulated world can have the same twice.
+        guard case .simulated = result.world else { continue }
         fingerprints.append("\(prepared.cell.series)\(x) seed \(seed): \(hex(run.fingerprint))")
       }
-      var entry = prepared.effective
+      var entry = prepared.effective(in: result.world)
       entry["series"] = .text(prepared.cell.series)
       entry["labels"] = .map(
         Dictionary(

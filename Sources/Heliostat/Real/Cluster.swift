@@ -41,21 +41,30 @@ public final class Cluster: Sendable {
     settings: ClusterSettings = ClusterSettings(), library: FunctionLibrary = FunctionLibrary(),
     spin: TimeSpan = .microseconds(50)
   ) throws -> Cluster {
-    let resources = ResourceVector(cpus: cpus, gpus: gpus)
-    let plan = try settings.plan(
-      node: NodeID(0), description: NodeDescription(resources: resources, store: store),
-      nodes: [resources])
+    try inProcess(
+      NodeDescription(resources: ResourceVector(cpus: cpus, gpus: gpus), store: store),
+      settings: settings, library: library, spin: spin)
+  }
+
+  /// The same for a node with custom resources, whose names are among the settings.
+  public static func inProcess(
+    _ node: NodeDescription, settings: ClusterSettings = ClusterSettings(),
+    library: FunctionLibrary = FunctionLibrary(), spin: TimeSpan = .microseconds(50)
+  ) throws -> Cluster {
+    let plan = try settings.plan(node: NodeID(0), description: node, nodes: [node.resources])
     return Cluster(
       .inProcess(try InProcessCluster(plan, functions: library.table, spin: spin)), library)
   }
 
   /// Connects to a node of a running cluster.
   ///
-  /// - Parameter library: the same functions in the same order as the cluster's nodes have.
+  /// - Parameters:
+  ///   - library: the same functions in the same order as the cluster's nodes have.
+  ///   - seed: what the program's `Session.seed` is; nil for the cluster's own.
   /// - Throws: `TransportError`: nobody listens there, a wrong secret, another function table, with
   ///   what to do.
   public static func connect(
-    to endpoint: Endpoint, library: FunctionLibrary, name: String = "",
+    to endpoint: Endpoint, library: FunctionLibrary, name: String = "", seed: UInt64? = nil,
     transport: TransportConfiguration = TransportConfiguration(),
     spin: TimeSpan = .microseconds(50), retry: RetryPolicy = .once,
     logger: Logger = Logger(label: "heliostat")
@@ -63,8 +72,8 @@ public final class Cluster: Sendable {
     let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
     do {
       let client = try await LoopClient.connect(
-        to: endpoint, cluster: name, functions: library.table, transport: transport, spin: spin,
-        retry: retry, on: group.next(), logger: logger)
+        to: endpoint, cluster: name, functions: library.table, seed: seed, transport: transport,
+        spin: spin, retry: retry, on: group.next(), logger: logger)
       return Cluster(.remote(client, group), library)
     } catch {
       try? await group.shutdownGracefully()

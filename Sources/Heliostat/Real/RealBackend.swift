@@ -42,7 +42,10 @@ final class RealBackend: Backend, @unchecked Sendable {
       spec.sequence = client.nextCall(on: call.actor)
     }
     return arguments.objects.withUnsafeBufferPointer { objects in
-      arguments.bytes.withUnsafeBytes { client.submit(spec, arguments: objects, values: $0) }
+      arguments.bytes.withUnsafeBytes {
+        client.submit(
+          spec, arguments: objects, values: $0, notice: call.returns == 0 ? .none : .ifKept)
+      }
     }
   }
 
@@ -58,8 +61,13 @@ final class RealBackend: Backend, @unchecked Sendable {
   override func put<Value: RemoteValue>(
     _ value: Value, size: ByteCount
   ) async throws -> ObjectHandle {
-    try await client.put(byteCount: EncodedValue.byteCount(of: value)) { memory in
-      try EncodedValue.write(value, into: memory)
+    do {
+      return try await client.put(byteCount: EncodedValue.byteCount(of: value)) { memory in
+        try EncodedValue.write(value, into: memory)
+      }
+    } catch is StoreIsFull {
+      if let lost = client.lost { throw RuntimeError.disconnected(lost) }
+      throw RuntimeError.objectStoreFull
     }
   }
 
@@ -71,13 +79,16 @@ final class RealBackend: Backend, @unchecked Sendable {
   }
 
   override func wait(_ request: RequestID) async -> RequestOutcome { await client.wait(request) }
-  override func prepare(_ objects: [ObjectHandle]) async { await client.fetchOwn(objects) }
+  override func prepare(_ objects: [ObjectHandle]) async { await client.fetch(objects) }
   override func status(_ object: ObjectHandle) -> ObjectStatus? { client.status(object) }
 
   override func value<Value: RemoteValue>(
     _ object: ObjectHandle, as type: Value.Type
   ) throws -> Value {
-    try EncodedValue.read(type, from: client.bytes(object), owner: client.owner(object))
+    let bytes = client.bytes(object)
+    // Every value has a head: without bytes its last copy went while it was being read.
+    if bytes.isEmpty { throw RuntimeError.objectLost }
+    return try EncodedValue.read(type, from: bytes, owner: client.owner(object))
   }
 
   override var lost: String? { client.lost }

@@ -65,9 +65,9 @@ public final class Client: @unchecked Sendable {
   @discardableResult
   public func submit(
     _ spec: TaskSpec, arguments: UnsafeBufferPointer<ObjectHandle> = .init(start: nil, count: 0),
-    values: UnsafeRawBufferPointer = .init(start: nil, count: 0), wanted: Bool = false
+    values: UnsafeRawBufferPointer = .init(start: nil, count: 0), notice: ResultNotice = .ifKept
   ) -> TaskHandle {
-    let task = core.pointee.submit(spec, arguments: arguments, values: values, wanted: wanted)
+    let task = core.pointee.submit(spec, arguments: arguments, values: values, notice: notice)
     core.pointee.port.flushLongRuns()
     return task
   }
@@ -152,10 +152,13 @@ public final class Client: @unchecked Sendable {
     return await withUnsafeContinuation { continuations[request.number] = $0 }
   }
 
-  /// Fetches the bytes of objects that the program put itself: its node keeps them, not the program.
-  public func fetchOwn(_ objects: [ObjectHandle]) async {
-    for object in objects where lost == nil && core.pointee.fetch(object) {
-      _ = core.pointee.port.flush()
+  /// Brings the bytes of objects that the node keeps, before they are read.
+  public func fetch(_ objects: [ObjectHandle]) async {
+    var asked: [ObjectHandle] = []
+    for object in objects where lost == nil && core.pointee.fetch(object) { asked.append(object) }
+    if asked.isEmpty { return }
+    _ = core.pointee.port.flush()
+    for object in asked where core.pointee.isFetching(object) {
       await withUnsafeContinuation { fetches[object.key, default: []].append($0) }
     }
   }
@@ -180,6 +183,9 @@ public final class Client: @unchecked Sendable {
     try core.pointee.receive(frames)
     deliverEvents()
   }
+
+  /// The program has ended: it reads nothing in place any more, unless it kept a view.
+  func returnLoans() { loans.removeAll() }
 
   /// Ends a turn: what was said goes out; false when some of it has to wait for room.
   func endTurn() -> Bool {
@@ -248,6 +254,8 @@ final class ThreadClient: Pump, ClientHost, @unchecked Sendable {
   private let memory: SegmentAccess
   private(set) var client: Client?
   private var incarnation: UInt32 = 0
+  /// Of the latest program.
+  private(set) var address: Address?
 
   var executor: any TaskExecutor { thread }
 
@@ -265,6 +273,7 @@ final class ThreadClient: Pump, ClientHost, @unchecked Sendable {
   /// A new program runs here, with an identity of its own.
   func begin(_ root: TaskID, address: Address, worker: WorkerID) -> Client {
     incarnation &+= 1
+    self.address = address
     let core = ClientCore(
       address: address, node: plan.node, worker: worker, root: root,
       incarnation: incarnation &+ UInt32(address.number) &* 0x101, parameters: plan.parameters,
@@ -282,6 +291,7 @@ final class ThreadClient: Pump, ClientHost, @unchecked Sendable {
   func end() {
     guard let client else { return }
     client.flushFreed()
+    client.returnLoans()
     while !client.endTurn() { sched_yield() }
     client.hasEnded = true
     self.client = nil

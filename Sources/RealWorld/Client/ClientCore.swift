@@ -31,7 +31,7 @@ struct ClientCore: ~Copyable {
   let segment: SharedSegment?
   /// Answers to wishes for room, by ticket.
   var rooms = EffectBuffer<RoomGrant>()
-  /// The program's own puts whose bytes it asked for, and those that came.
+  /// Objects whose bytes were asked for, and those whose bytes came.
   private var fetching = WordMap<Bool>()
   var fetched = EffectBuffer<ObjectHandle>()
   /// Values that came to be read in place.
@@ -92,11 +92,11 @@ struct ClientCore: ~Copyable {
 
   mutating func submit(
     _ spec: TaskSpec, arguments: UnsafeBufferPointer<ObjectHandle>,
-    values: UnsafeRawBufferPointer, wanted: Bool
+    values: UnsafeRawBufferPointer, notice: ResultNotice
   ) -> TaskHandle {
     let task = specs.insert(spec, arguments: arguments)
     if !values.isEmpty { specs.setValueArguments(values, of: task) }
-    driver.submit(task, wanted: wanted, into: &effects)
+    driver.submit(task, notice: notice, into: &effects)
     perform()
     return task
   }
@@ -149,20 +149,26 @@ struct ClientCore: ~Copyable {
     return object
   }
 
-  /// Asks for the bytes of an own put; false when they are here or on their way.
+  /// Asks for bytes that the node keeps: of an own put, or of a value too large to come unasked; false
+  /// when they are here, or there are none.
   mutating func fetch(_ object: ObjectHandle) -> Bool {
-    guard object.index < 0, object.producer == root, !values.contains(object.key),
-      driver.status(object) == .value
-    else { return false }
+    if let value = values.pointer(object.key) {
+      guard value.pointee.form == .onDisk else { return false }
+    } else {
+      guard object.index < 0, object.producer == root, driver.status(object) == .value
+      else { return false }
+    }
     if !fetching.contains(object.key) {
       fetching.set(object.key, true)
       try? ValueFrame.encode(
-        ObjectID(producer: specs[root].id, index: object.index),
+        ObjectID(producer: specs[object.producer].id, index: object.index),
         .bytes(UnsafeRawBufferPointer(start: nil, count: 0)), kind: ValueFrame.wantedKind,
         from: address, to: raylet, into: &port.writer)
     }
     return true
   }
+
+  func isFetching(_ object: ObjectHandle) -> Bool { fetching.contains(object.key) }
 
   mutating func request(
     _ objects: UnsafeBufferPointer<ObjectHandle>, needed: Int, isGet: Bool, fetch: Bool,
@@ -233,11 +239,14 @@ struct ClientCore: ~Copyable {
     }
     let object = ObjectHandle(producer: producer, index: id.index)
     if fetching.remove(object.key) != nil { fetched.append(object) }
-    guard !values.contains(object.key) else {
+    if let known = values.pointer(object.key), known.pointee.form != .onDisk {
       if case .segment = content { returnLoan(ValueFrame.loan(frame)) }
       return
     }
     switch content {
+    case .kept(let count):
+      // On the node, not here: read when the program does.
+      values.set(object.key, StoredValue(.onDisk, at: nil, count: count))
     case .bytes(let bytes):
       if !bytes.isEmpty { values.set(object.key, StoredValue(copying: bytes)) }
     case .segment(let offset, let count):

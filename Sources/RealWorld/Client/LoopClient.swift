@@ -25,11 +25,13 @@ public final class LoopClient: TaskExecutor, ClientHost, LinkDelegate, @unchecke
 
   /// Connects to a node of a cluster.
   ///
-  /// - Parameter spin: how long the program's loop looks for answers before it sleeps.
+  /// - Parameters:
+  ///   - seed: the seed that the program sees; nil for the cluster's own.
+  ///   - spin: how long the program's loop looks for answers before it sleeps.
   /// - Throws: `TransportError`: nobody listens there, a wrong secret, another function table, with
   ///   what to do.
   public static func connect(
-    to endpoint: Endpoint, cluster: String = "", functions: FunctionTable,
+    to endpoint: Endpoint, cluster: String = "", functions: FunctionTable, seed: UInt64? = nil,
     transport: TransportConfiguration = TransportConfiguration(),
     spin: TimeSpan = .microseconds(50), retry: RetryPolicy = .once, on loop: any EventLoop,
     logger: Logger
@@ -51,7 +53,7 @@ public final class LoopClient: TaskExecutor, ClientHost, LinkDelegate, @unchecke
       guard case .driver(let welcome) = try Welcome(encodedBytes: link.peer.payload) else {
         throw TransportError(.handshake, "\(endpoint) does not take programs")
       }
-      try await loop.submit { host.start(link, welcome) }.get()
+      try await loop.submit { host.start(link, welcome, seed) }.get()
     } catch {
       _ = spinner.close()
       throw error
@@ -59,7 +61,7 @@ public final class LoopClient: TaskExecutor, ClientHost, LinkDelegate, @unchecke
     return host
   }
 
-  private func start(_ link: SocketLink, _ welcome: DriverWelcome) {
+  private func start(_ link: SocketLink, _ welcome: DriverWelcome, _ seed: UInt64?) {
     self.link = link
     // On the node's own host its segment is read in place; elsewhere values come as bytes.
     let segment = try? welcome.segment.map { try SharedSegment.attach(path: $0, writable: true) }
@@ -75,7 +77,7 @@ public final class LoopClient: TaskExecutor, ClientHost, LinkDelegate, @unchecke
     client = Client(
       core,
       cluster: Client.Cluster(
-        seed: welcome.settings.seed, nodes: welcome.nodes,
+        seed: seed ?? welcome.settings.seed, nodes: welcome.nodes,
         resourceNames: welcome.settings.resourceNames),
       host: self)
   }

@@ -70,7 +70,7 @@ struct Member: Codable, Sendable, Equatable {
 /// What a process says when it comes, in the payload of its hello.
 enum Introduction: Codable, Sendable {
   /// A node that wants to join; the head answers with a `Welcome`.
-  case join(endpoint: String, resources: ResourceVector, nonce: UInt64)
+  case join(endpoint: String, resources: ResourceVector, names: [String], nonce: UInt64)
   /// A node that has joined connects to another one.
   case member(NodeID)
   /// A connection for the objects of a node.

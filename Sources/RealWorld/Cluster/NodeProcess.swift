@@ -87,7 +87,7 @@ public final class NodeProcess: @unchecked Sendable {
       if let head = options.head {
         hello.payload = Introduction.join(
           endpoint: "\(listener.endpoint)", resources: options.description.resources,
-          nonce: UInt64.random(in: 0...UInt64.max)
+          names: options.settings.resourceNames.names, nonce: UInt64.random(in: 0...UInt64.max)
         ).encodedBytes()
         let link = try await Connector.connect(
           to: head, on: loop, as: hello, configuration: options.transport,
@@ -202,9 +202,16 @@ public final class NodeProcess: @unchecked Sendable {
       return .refuse("the introduction is not understood: use the same release everywhere")
     }
     switch introduction {
-    case .join(_, _, let nonce):
+    case .join(_, _, let names, let nonce):
       guard node == NodeID(0) else {
         return .refuse("this is node \(node.index), not the head: join \(members[0].endpoint)")
+      }
+      let known = settings.resourceNames.names
+      guard known.starts(with: names) else {
+        return .refuse(
+          "the resources of this cluster are \(known.joined(separator: ", ")), those of the node "
+            + "\(names.joined(separator: ", ")): give the same ones in the same order, with 0 for "
+            + "what a node does not have")
       }
       let number = NodeID(nextNode)
       nextNode += 1
@@ -228,7 +235,7 @@ public final class NodeProcess: @unchecked Sendable {
   private func established(_ link: SocketLink) {
     guard let introduction = try? Introduction(encodedBytes: link.peer.payload) else { return }
     switch introduction {
-    case .join(let endpoint, let resources, let nonce):
+    case .join(let endpoint, let resources, _, let nonce):
       guard let number = joins.removeValue(forKey: nonce) else { return }
       members.append(Member(node: number, endpoint: endpoint, resources: resources))
       link.delegate = adopt(link, as: .node(number))
@@ -250,7 +257,8 @@ public final class NodeProcess: @unchecked Sendable {
   /// Gives a link its place among the ports.
   private func adopt(_ link: SocketLink, as kind: PeerLink.Kind) -> PeerLink {
     link.spinner = spinner
-    let port = shell.core.pointee.addPort(shell.makePort(LinkOutlet(link)))
+    let port = shell.core.pointee.addPort(
+      shell.makePort(LinkOutlet(link), bounds: shell.peerBounds))
     let peer = PeerLink(
       kind, port: port, shell, heard: { [unowned self] in heard($0, $1) },
       ended: { [unowned self] in ended($0, $1) })

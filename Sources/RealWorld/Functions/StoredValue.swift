@@ -18,6 +18,8 @@ struct StoredValue: BitwiseCopyable {
   var form: Form
 
   static let inlineLimit = 16
+  /// Larger values are sent to a program when it reads them, not before.
+  static let unaskedLimit = 4 << 10
   /// Larger values lie in the shared segment, where other processes of the node read them in place.
   static let segmentThreshold = 64 << 10
 

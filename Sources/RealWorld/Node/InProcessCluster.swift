@@ -32,6 +32,7 @@ public final class InProcessCluster: @unchecked Sendable {
     }
     let result = await task.result
     thread.stop()
+    node.disconnect(threadClient)
     return try result.get()
   }
 

@@ -52,7 +52,7 @@ extension NodeCore {
     case StoreFrame.loanReturned:
       let (loan, _, _) = try StoreFrame.decode(frame)
       loanReturned(loan, by: number)
-    case ChunkFrame.kind: try receiveChunk(frame)
+    case ChunkFrame.kind where port.pointee.client == nil: try receiveChunk(frame)
     default:
       throw FrameError(.unknownValue, "kind of frame", found: UInt64(frame[4]), expected: 0)
     }
@@ -71,6 +71,8 @@ extension NodeCore {
     switch content {
     case .bytes(let bytes):
       if !bytes.isEmpty { values.set(object.key, StoredValue(copying: bytes)) }
+    case .kept:
+      throw FrameError(.unknownValue, "form of a value", found: 2, expected: 1)
     case .segment(let key, let count):
       // The client wrote into room that it was given.
       let key = UInt64(key)
@@ -99,7 +101,8 @@ extension NodeCore {
     }
   }
 
-  /// A program wants the bytes of what it has put itself.
+  /// A program wants the bytes of an object that is here: its own put, or what was too large to send
+  /// unasked.
   private mutating func valueWanted(
     _ frame: UnsafeRawBufferPointer, _ number: UInt32, _ port: UnsafeMutablePointer<Port>
   ) throws(FrameError) {
@@ -107,7 +110,8 @@ extension NodeCore {
     let (id, _) = try ValueFrame.decode(frame)
     if let producer = specs.find(id.producer) {
       let object = ObjectHandle(producer: producer, index: id.index)
-      if let value = values.pointer(object.key), value.pointee.form != .onDisk {
+      if let value = values[object.key], value.form == .onDisk { makeRoom(value.count) }
+      if let value = values.pointer(object.key), bringBack(value) {
         try attach(value, of: object, from: rayletAddress, to: header.source, number, port)
         return
       }
@@ -117,8 +121,20 @@ extension NodeCore {
       to: header.source, into: &port.pointee.writer)
   }
 
-  /// Sends a value ahead of the news that it is there: its bytes, or where to read them in place.
-  mutating func attach(
+  /// Sends a value ahead of the news that it is there, if it is small; else how large it is.
+  func announce(
+    _ value: UnsafeMutablePointer<StoredValue>, of object: ObjectHandle, from source: Address,
+    to target: Address, _ port: UnsafeMutablePointer<Port>
+  ) throws(FrameError) {
+    let isSmall = value.pointee.count <= StoredValue.unaskedLimit && value.pointee.form != .onDisk
+    try ValueFrame.encode(
+      ObjectID(producer: specs[object.producer].id, index: object.index),
+      isSmall ? .bytes(value.bytes) : .kept(count: value.pointee.count), from: source, to: target,
+      into: &port.pointee.writer)
+  }
+
+  /// Sends a value that was asked for: its bytes, or where to read them in place.
+  private mutating func attach(
     _ value: UnsafeMutablePointer<StoredValue>, of object: ObjectHandle, from source: Address,
     to target: Address, _ number: UInt32, _ port: UnsafeMutablePointer<Port>
   ) throws(FrameError) {
@@ -129,7 +145,9 @@ extension NodeCore {
       return
     }
     let key = value.pointee.key
-    guard let extent = try? memory.get(key) else { return }
+    guard let extent = try? memory.get(key) else {
+      throw FrameError(.mismatch, "value in the segment", found: key, expected: 0)
+    }
     nextLoan += 1
     loans.set(nextLoan, Loan(port: number, object: object, memoryKey: key))
     specs.retain(object.producer)
@@ -174,10 +192,7 @@ extension NodeCore {
   /// Makes room for an object that is about to be written; nil when there is none. Its pages are made
   /// by the writer, unless that is another process.
   mutating func reserve(_ count: Int, commit: Bool = false) -> StoredValue? {
-    handle(
-      Envelope(
-        message: .roomRequested(ByteCount(UInt64(count))), source: rayletAddress,
-        target: rayletAddress))
+    makeRoom(count)
     nextMemoryKey += 1
     do throws(StoreError) {
       let extent = try memory.create(nextMemoryKey, count: count, commit: commit)
@@ -186,6 +201,14 @@ extension NodeCore {
     } catch {
       return nil
     }
+  }
+
+  /// Has the raylet spill what it may, so that so many bytes fit.
+  private mutating func makeRoom(_ count: Int) {
+    handle(
+      Envelope(
+        message: .roomRequested(ByteCount(UInt64(count))), source: rayletAddress,
+        target: rayletAddress))
   }
 
   /// Room that was not used.
@@ -233,20 +256,25 @@ extension NodeCore {
     }
   }
 
-  mutating func restore(_ object: ObjectHandle, _ slot: UInt32) {
-    if let value = values.pointer(object.key), value.pointee.form == .onDisk {
-      let key = value.pointee.key
-      do throws(StoreError) {
-        try memory.restore(key)
-        let extent = try memory.get(key)
-        try memory.release(key)
-        value.pointee = StoredValue(
-          .segment, at: memory.segment.base + extent.offset, count: extent.count, key: key)
-      } catch {
-        // No room, or the disk failed: the raylet goes on, and readers find no bytes.
-        failedRestores += 1
-      }
+  /// Reads a value back from disk if it is there; false when there is no room or the disk failed: then
+  /// the raylet goes on, and readers find no bytes.
+  private mutating func bringBack(_ value: UnsafeMutablePointer<StoredValue>) -> Bool {
+    guard value.pointee.form == .onDisk else { return true }
+    let key = value.pointee.key
+    do throws(StoreError) {
+      try memory.restore(key)
+      let extent = try memory.get(key)
+      try memory.release(key)
+      value.pointee = StoredValue(
+        .segment, at: memory.segment.base + extent.offset, count: extent.count, key: key)
+      return true
+    } catch {
+      return false
     }
+  }
+
+  mutating func restore(_ object: ObjectHandle, _ slot: UInt32) {
+    if let value = values.pointer(object.key), !bringBack(value) { failedRestores += 1 }
     queue.append(
       Envelope(message: .objectRestored(slot), source: rayletAddress, target: rayletAddress))
   }

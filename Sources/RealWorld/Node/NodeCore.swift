@@ -263,6 +263,7 @@ struct NodeCore: ~Copyable {
       offset += length
       if frame[4] >= FrameHeader.firstUpperKind {
         try receiveUpper(frame, from: number, port)
+        drain()
         continue
       }
       let received = try port.pointee.decoder.decode(frame, borrowing: &borrowed)
@@ -386,11 +387,11 @@ struct NodeCore: ~Copyable {
       if case .objectReady(let object, _) = message, let value = values.pointer(object.key),
         object.index >= 0 || specs[object.producer].id != port.pointee.root
       {
-        try attach(value, of: object, from: source, to: target, number, port)
+        try announce(value, of: object, from: source, to: target, port)
       } else if case .objectReady(let object, let status) = message, status == .taskFailed,
         let text = cause(of: object)
       {
-        try attach(text, of: object, from: source, to: target, number, port)
+        try announce(text, of: object, from: source, to: target, port)
       }
       try port.pointee.encoder.encode(
         message, from: source, to: target, into: &port.pointee.writer)

@@ -15,9 +15,12 @@ final class NodeShell: Pump, @unchecked Sendable {
   private var rings: [(ring: FrameRing, port: UInt32)] = []
   private struct NewClients: Sendable {
     var waiting: [NewClient] = []
+    var leaving: [Address] = []
     var next = 0
   }
 
+  /// Rings and ports of programs on threads of this process, by address.
+  private var drivers: [UInt32: (FrameRing, UInt32)] = [:]
   private let newClients = Mutex(NewClients())
   private let hasNewClients = Atomic<Bool>(false)
   let spin: TimeSpan
@@ -39,6 +42,8 @@ final class NodeShell: Pump, @unchecked Sendable {
     self.functions = functions
     self.spin = spin
     self.host = host
+    _ = SharedSegment.removeAbandoned()
+    _ = SpillDirectory.removeAbandoned(in: "/tmp")
     let segment = try SharedSegment.create(byteCount: NodeCore.segmentBytes(plan))
     memory = SegmentAccess(segment)
     core = .allocate(capacity: 1)
@@ -63,6 +68,7 @@ final class NodeShell: Pump, @unchecked Sendable {
   /// Ends the workers; their present tasks run to their end.
   func stopWorkers() {
     for worker in workers { worker.thread.stop() }
+    memory.segment.removeName()
   }
 
   private func addWorker(_ number: WorkerID) throws(ThreadError) {
@@ -103,10 +109,19 @@ final class NodeShell: Pump, @unchecked Sendable {
     return (client, RingOutlet(toClient, wake: { clientParker.wake() }))
   }
 
-  func makePort(_ outlet: any Outlet) -> Port {
+  /// - Parameter bounds: numbers that a peer of another process may use.
+  func makePort(_ outlet: any Outlet, bounds: ClusterBounds = .none) -> Port {
     Port(
       MessageEncoder(specs: core.pointee.specs, payloads: core.pointee.payloads),
-      MessageDecoder(specs: core.pointee.specs, payloads: core.pointee.payloads), outlet)
+      MessageDecoder(
+        specs: core.pointee.specs, payloads: core.pointee.payloads, bounds: bounds), outlet)
+  }
+
+  /// What frames from other processes may name.
+  var peerBounds: ClusterBounds {
+    ClusterBounds(
+      nodes: 8192, globalSchedulers: UInt32(plan.parameters.globalSchedulers),
+      replicas: UInt32(plan.replicaHomes.count), functions: UInt32(functions.count))
   }
 
   // MARK: Clients
@@ -131,9 +146,12 @@ final class NodeShell: Pump, @unchecked Sendable {
 
   private func admitClients() {
     hasNewClients.store(false, ordering: .relaxed)
-    let new = newClients.withLock { clients in
-      defer { clients.waiting.removeAll() }
-      return clients.waiting
+    let (new, leaving) = newClients.withLock { clients in
+      defer {
+        clients.waiting.removeAll()
+        clients.leaving.removeAll()
+      }
+      return (clients.waiting, clients.leaving)
     }
     for client in new {
       let port = core.pointee.addPort(makePort(client.toClient))
@@ -142,7 +160,25 @@ final class NodeShell: Pump, @unchecked Sendable {
       core.pointee.connect(client.address, to: port)
       core.pointee.port(port).pointee.root = client.root
       rings.append((client.fromClient, port))
+      drivers[client.address.raw] = (client.fromClient, port)
     }
+    for address in leaving {
+      guard let (ring, port) = drivers.removeValue(forKey: address.raw) else { continue }
+      core.pointee.now = MonotonicClock.now
+      // What it said last was sent before it said that it goes.
+      _ = read(ring, port, runs: .max)
+      core.pointee.disconnect(address)
+      core.pointee.closePort(port)
+      rings.removeAll { $0.port == port }
+    }
+  }
+
+  /// The program of this client has ended and its thread has stopped.
+  func disconnect(_ client: ThreadClient) {
+    guard let address = client.address else { return }
+    newClients.withLock { $0.leaving.append(address) }
+    hasNewClients.store(true, ordering: .releasing)
+    host.wake()
   }
 
   // MARK: Turns
@@ -157,30 +193,34 @@ final class NodeShell: Pump, @unchecked Sendable {
     var worked = false
     core.pointee.now = MonotonicClock.now
     for worker in workers where core.pointee.readReports(of: worker) { worked = true }
-    for (ring, port) in rings {
-      // A share for each peer, so that none waits for another's backlog.
-      for _ in 0..<4 {
-        guard let run = ring.next() else { break }
-        worked = true
-        do throws(FrameError) {
-          if run.count == 32, run[4] == RingOutlet.referenceKind {
-            let frame = RingOutlet.frame(of: run)
-            defer { frame.deallocate() }
-            try core.pointee.receive(UnsafeRawBufferPointer(frame), from: port)
-          } else {
-            try core.pointee.receive(run, from: port)
-          }
-        } catch {
-          fatalError("a client of this process sent \(error)")
-        }
-        ring.release()
-      }
-    }
+    // A share for each peer, so that none waits for another's backlog.
+    for (ring, port) in rings where read(ring, port, runs: 4) { worked = true }
     if !endTurn() {
       sched_yield()
       worked = true
     }
     return worked
+  }
+
+  /// Handles up to `runs` runs of frames from one ring; true when there was any.
+  private func read(_ ring: FrameRing, _ port: UInt32, runs: Int) -> Bool {
+    var count = 0
+    while count < runs, let run = ring.next() {
+      count += 1
+      do throws(FrameError) {
+        if run.count == 32, run[4] == RingOutlet.referenceKind {
+          let frame = RingOutlet.frame(of: run)
+          defer { frame.deallocate() }
+          try core.pointee.receive(UnsafeRawBufferPointer(frame), from: port)
+        } else {
+          try core.pointee.receive(run, from: port)
+        }
+      } catch {
+        fatalError("a client of this process sent \(error)")
+      }
+      ring.release()
+    }
+    return count > 0
   }
 
   /// Carries out what the machines ordered and sends what they said; false when a peer's way is full.

@@ -50,7 +50,7 @@ final class PeerLink: LinkDelegate {
       var rest = frames
       while rest.count >= FrameHeader.byteCount {
         let header = try FrameHeader(reading: rest)
-        guard header.kind == MembershipNews.frameKind else { break }
+        guard header.kind == MembershipNews.frameKind, case .node = kind else { break }
         let body = rest[FrameHeader.byteCount..<Int(header.length)]
         heard(self, try MembershipNews(encodedBytes: body))
         rest = UnsafeRawBufferPointer(rebasing: rest[Int(header.length)...])

@@ -17,6 +17,8 @@ enum ValueFrame {
     case bytes(UnsafeRawBufferPointer)
     /// To a client: where in the segment the bytes lie. To a node: the key of the room, and the size.
     case segment(offset: Int, count: Int)
+    /// The node keeps so many bytes until they are asked for.
+    case kept(count: Int)
   }
 
   /// - Parameter loan: for a place in the segment, what the client gives back when it has read.
@@ -28,6 +30,7 @@ enum ValueFrame {
     switch content {
     case .bytes(let bytes): count = bytes.count
     case .segment: count = 24
+    case .kept: count = 8
     }
     let place = try writer.takeFrame(
       kind: kind, source: source, target: target, bodyCount: bodyOffset + count)
@@ -37,6 +40,9 @@ enum ValueFrame {
       if let base = bytes.baseAddress {
         (place + bodyOffset).copyMemory(from: base, byteCount: bytes.count)
       }
+    case .kept(let count):
+      writeHead(object, form: 2, to: place)
+      place.storeBytes(of: UInt64(count).littleEndian, toByteOffset: 24, as: UInt64.self)
     case .segment(let offset, let count):
       writeHead(object, form: 1, to: place)
       place.storeBytes(of: UInt64(offset).littleEndian, toByteOffset: 24, as: UInt64.self)
@@ -90,6 +96,10 @@ enum ValueFrame {
         throw FrameError(.aboveLimit, "place of a value", found: max(offset, count), expected: 0)
       }
       return (object, .segment(offset: Int(offset), count: Int(count)))
+    case 2:
+      try reader.requireExactly(8, "size of a value")
+      let count = try reader.integer(UInt64.self, "count")
+      return (object, .kept(count: Int(clamping: count)))
     default:
       throw FrameError(.unknownValue, "form of a value", found: UInt64(form), expected: 1)
     }

@@ -93,8 +93,11 @@ final class Worker: Pump, @unchecked Sendable {
     while !isInProgram, let command = commands.popFirst() {
       count += 1
       execute(command)
-      // Neither the node nor the submitter waits for a whole batch.
-      if count & 63 == 0 { publishReports() }
+      // Neither the node nor the submitter waits for a whole batch, which may have no end.
+      if count & 63 == 0 {
+        commands.release()
+        publishReports()
+      }
     }
     if count > 0 {
       commands.release()

@@ -64,6 +64,8 @@ public struct ChainReplica: ~Copyable {
       passOn(
         UpdateRecord(update: message, client: source, sequence: applied, epoch: map.epoch),
         into: &effects)
+      // The message's reference: the task's row has one of its own by now.
+      if case .taskLogged(let task, _) = message { specs.release(task) }
     case .updatePropagated(let handle, let sequence):
       precondition(
         sequence.value == applied.value + 1,
@@ -143,6 +145,7 @@ public struct ChainReplica: ~Copyable {
           effects.append(.send(.locationLost(object, node), to: address))
         }
       }
+      if let entry, !tables.lostNodes.isEmpty { loseIfGone(object, entry, into: &effects) }
     case .actorCreated(let creation, let node):
       let answers = isTail
       tables.setActor(creation, node) { address in
@@ -196,12 +199,20 @@ public struct ChainReplica: ~Copyable {
           effects.append(.send(.locationLost(object, node), to: address))
         }
       }
-      if !tables.hasLocation(entry) {
-        tables.markLost(entry)
-        tellLocation(of: object, entry, .none, into: &effects)
-      }
+      loseIfGone(object, entry, into: &effects)
     }
     for creation in tables.actors(on: node) { loseActor(creation, into: &effects) }
+  }
+
+  /// Whoever waits for an object without a copy hears that there is none: the first one went with its
+  /// node, the last one then or when a store made room.
+  private mutating func loseIfGone(
+    _ object: ObjectHandle, _ entry: ControlStoreTables.ObjectPointer,
+    into effects: inout EffectBuffer<Effect>
+  ) {
+    if tables.hasLocation(entry) { return }
+    tables.markLost(entry)
+    tellLocation(of: object, entry, .none, into: &effects)
   }
 
   /// A task that its node took with it: every result carries the error.

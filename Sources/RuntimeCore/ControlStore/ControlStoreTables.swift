@@ -258,9 +258,9 @@ struct ControlStoreTables: ~Copyable {
     }.map { ObjectHandle(key: $0) }
   }
 
-  /// The last copy went with its node.
+  /// There is no copy any more. An error says its own without one.
   func markLost(_ entry: ObjectPointer) {
-    entry.pointee.status = .objectLost
+    if !entry.pointee.status.isError { entry.pointee.status = .objectLost }
     entry.pointee.size = .zero
   }
 

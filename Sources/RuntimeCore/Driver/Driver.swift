@@ -23,6 +23,8 @@ public struct Driver: ~Copyable {
     var isReady: Bool
     /// A local copy was asked for, not just news of existence.
     var wantsLocal: Bool
+    /// The raylet tells of its end unasked, unless it says that the task went elsewhere.
+    var isPromised = false
     /// The next answer is that to a question for existence, asked before a local copy was.
     var awaitsExistence: Bool
 
@@ -108,14 +110,23 @@ public struct Driver: ~Copyable {
   public mutating func submit(
     _ task: TaskHandle, wanted: Bool, into effects: inout EffectBuffer<Effect>
   ) {
+    submit(task, notice: wanted ? .localCopy : .none, into: &effects)
+  }
+
+  /// Submits an interned task whose first result the raylet reports as `notice` says.
+  public mutating func submit(
+    _ task: TaskHandle, notice: ResultNotice, into effects: inout EffectBuffer<Effect>
+  ) {
     // One reference for the raylets on its way; the caller keeps one for each return value.
     for _ in 0..<specs[task].returns { specs.retain(task) }
     // An actor goes by its creation's handle for life, even when the future of it is freed.
     if specs[task].kind == .actorCreation { specs.retain(task) }
-    if wanted {
-      objects.set(ObjectHandle(producer: task, index: 0).key, Known(wantsLocal: true))
+    if notice != .none {
+      var known = Known(wantsLocal: true)
+      known.isPromised = notice == .ifKept
+      objects.set(ObjectHandle(producer: task, index: 0).key, known)
     }
-    effects.append(.send(.taskSubmitted(task, wanted: wanted), to: raylet))
+    effects.append(.send(.taskSubmitted(task, notice: notice), to: raylet))
   }
 
   /// The object that the next `put` makes.
@@ -243,6 +254,9 @@ public struct Driver: ~Copyable {
       // An answer to an earlier program at this address, which ran on another node, is not for us.
       guard source == raylet else { return }
       ready(object, status, into: &effects)
+    case .taskForwarded(let task):
+      guard source == raylet else { return }
+      forwarded(ObjectHandle(producer: task, index: 0), into: &effects)
     case .timerFired(let token), .pollAnswered(let token):
       if token.purpose == Self.freeTimer {
         flush(into: &effects)
@@ -278,7 +292,7 @@ public struct Driver: ~Copyable {
     var link = known.pointee.waiting
     known.pointee.waiting = Self.end
     if link == Self.end {
-      effects.append(.resultArrived(object, status))
+      if !known.pointee.isPromised { effects.append(.resultArrived(object, status)) }
       return
     }
     while link != Self.end {
@@ -293,6 +307,29 @@ public struct Driver: ~Copyable {
       }
     }
     unblockIfIdle(into: &effects)
+  }
+
+  /// The task ran elsewhere: who waits for its result has to ask for it.
+  private mutating func forwarded(
+    _ object: ObjectHandle, into effects: inout EffectBuffer<Effect>
+  ) {
+    guard let known = objects.pointer(object.key), known.pointee.isPromised,
+      !known.pointee.isReady
+    else { return }
+    known.pointee.isPromised = false
+    known.pointee.wantsLocal = false
+    if known.pointee.waiting == Self.end {
+      objects.remove(object.key)
+      return
+    }
+    var link = known.pointee.waiting
+    while link != Self.end {
+      if links[link].needsLocal { known.pointee.wantsLocal = true }
+      link = links[link].next
+    }
+    known.pointee.awaitsExistence = !known.pointee.wantsLocal
+    effects.append(
+      .send(.objectWanted(object, known.pointee.wantsLocal ? .local : .existence), to: raylet))
   }
 
   /// The object exists, but its copy is still to come: requests that do not fetch go on.

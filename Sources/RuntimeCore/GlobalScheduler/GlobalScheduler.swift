@@ -275,8 +275,8 @@ public struct GlobalScheduler: ~Copyable {
     guard index < nodeCount else { return }
     nodes[index].isAlive = false
     while let task = inFlight[index].popFirst() {
+      // The reference goes with the message.
       effects.append(.send(.taskLogged(task, node), to: map.head(map.shard(specs[task].id))))
-      specs.release(task)
     }
     for shard in 0..<map.shards { effects.append(.send(.nodeLost(node), to: map.head(shard))) }
   }

@@ -31,6 +31,17 @@ public enum Want: UInt8, Sendable, BitwiseCopyable {
   case existence
 }
 
+/// What a submitter wants to hear of a task's first return value without asking for it.
+@frozen
+public enum ResultNotice: UInt8, Sendable, BitwiseCopyable {
+  case none
+  /// A local copy, wherever the task runs.
+  case localCopy
+  /// Its end, if the task stays on the submitter's node; else that it went elsewhere
+  /// (`taskForwarded`). Costs the node a message less than a question for each result.
+  case ifKept
+}
+
 /// Which locations a reader of the object table asks for.
 @frozen
 public enum LookupMode: UInt8, Sendable, BitwiseCopyable {
@@ -47,8 +58,7 @@ public enum LookupMode: UInt8, Sendable, BitwiseCopyable {
 @frozen
 public enum Message: Sendable, BitwiseCopyable {
   // MARK: Driver or worker to its raylet
-  /// A task was submitted; with `wanted`, its first return value is wanted locally as well.
-  case taskSubmitted(TaskHandle, wanted: Bool)
+  case taskSubmitted(TaskHandle, notice: ResultNotice)
   case objectWanted(ObjectHandle, Want)
   case objectPut(ObjectHandle, ByteCount)
   case referencesFreed(BatchHandle)
@@ -74,6 +84,8 @@ public enum Message: Sendable, BitwiseCopyable {
 
   // MARK: Raylet to driver or worker
   case objectReady(ObjectHandle, ObjectStatus)
+  /// The task left its submitter's node: its end will not be told unasked.
+  case taskForwarded(TaskHandle)
   /// Everything asked for before the poll that is ready has been reported.
   case pollAnswered(TimerToken)
 

@@ -13,7 +13,7 @@ public enum MessageKind: UInt8, Sendable, CaseIterable, BitwiseCopyable {
   case functionPublished, updatePropagated, updatesAcknowledged, timerFired
   case polled, pollAnswered
   case roomRequested, objectPinned, objectUnpinned, objectRestored
-  case workerLost, nodeLost
+  case workerLost, nodeLost, taskForwarded
 
   /// The name in profiles and listings: `task-submitted`.
   public var name: String {
@@ -74,6 +74,7 @@ extension Message {
     case .objectRestored: .objectRestored
     case .workerLost: .workerLost
     case .nodeLost: .nodeLost
+    case .taskForwarded: .taskForwarded
     }
   }
 }
@@ -99,7 +100,7 @@ extension Message {
     case .objectRequested, .objectRefused, .objectPinned, .objectUnpinned, .locationsListed,
       .objectFreed, .actorCreated, .actorLocated:
       return header + 20
-    case .actorLookedUp, .writesCommitted: return header + 16
+    case .actorLookedUp, .writesCommitted, .taskForwarded: return header + 16
     case .polled, .pollAnswered, .timerFired, .roomRequested: return header + 8
     case .workerBlocked, .workerUnblocked, .workerStarted, .workerLost, .objectRestored,
       .chunkSent, .functionRegistered, .functionPublished, .nodeRegistered, .nodeLost,

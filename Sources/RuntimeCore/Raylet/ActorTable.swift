@@ -111,6 +111,26 @@ struct ActorTable: ~Copyable {
     }
   }
 
+  /// The actor died: its methods that were ready and held back by others of their callers, which will
+  /// end one by one as their inputs come. Nobody keeps an order any more.
+  mutating func takeHeldBack(
+    _ creation: TaskHandle, _ specs: TaskSpecTable, _ tasks: borrowing SlotTable<LocalTask>
+  ) -> [UInt32] {
+    var held: [UInt32] = []
+    for key in callers.keys(where: { $0.head != Self.end }) {
+      guard let queue = callers.pointer(key),
+        specs[tasks.pointer(queue.pointee.head).pointee.handle].actor == creation
+      else { continue }
+      var link = queue.pointee.head
+      while link != Self.end {
+        if tasks.pointer(link).pointee.state == .ready { held.append(link) }
+        link = tasks.pointer(link).pointee.next
+      }
+      queue.pointee.head = Self.end
+    }
+    return held
+  }
+
   /// The next method for an actor that is alive and has fewer than `limit` under way.
   mutating func takeNext(
     _ actor: UInt32, _ tasks: borrowing SlotTable<LocalTask>, limit: Int = 1

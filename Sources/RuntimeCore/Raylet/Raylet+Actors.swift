@@ -3,19 +3,21 @@ import Primitives
 extension Raylet {
   /// Sends a method to its actor's node: here, known, or still to be asked of the GCS.
   mutating func route(
-    _ task: TaskHandle, into effects: inout EffectBuffer<Effect>, at now: Instant
+    _ task: TaskHandle, _ notice: ResultNotice, into effects: inout EffectBuffer<Effect>,
+    at now: Instant
   ) {
     let creation = specs[task].actor
     if actors.find(creation) != nil {
-      enqueue(task, notifies: false, at: now, into: &effects)
+      enqueue(task, notifies: notice == .ifKept, at: now, into: &effects)
       return
     }
+    if notice == .ifKept { tellForwarded(task, into: &effects) }
     let key = UInt64(creation.index)
     if let home = actorNodes[key] {
       if home == .none {
         methodsAwaitingActor.append(task)
       } else {
-        effects.append(.send(.taskPlaced(task), to: .raylet(home)))
+        place(task, at: home, into: &effects)
       }
       return
     }
@@ -26,10 +28,22 @@ extension Raylet {
     effects.append(.send(.actorLookedUp(creation), to: map.tail(shard(creation))))
   }
 
+  /// A method goes to another node. Remembered until it has ended or nobody wants its result: it may be
+  /// lost with that node before the task table knows of it.
+  private mutating func place(
+    _ task: TaskHandle, at home: NodeID, into effects: inout EffectBuffer<Effect>
+  ) {
+    specs.retain(task)
+    sentMethods.set(UInt64(task.index), home)
+    effects.append(.send(.taskPlaced(task), to: .raylet(home)))
+  }
+
   mutating func actorLocated(
-    _ creation: TaskHandle, _ home: NodeID, at now: Instant,
+    _ creation: TaskHandle, _ place: NodeID, at now: Instant,
     into effects: inout EffectBuffer<Effect>
   ) {
+    // The table may not have heard yet that the node ended.
+    let home = lostNodes.contains(place) ? .none : place
     if home == .none { bury(creation) }
     actorNodes.set(UInt64(creation.index), home)
     for _ in 0..<methodsAwaitingActor.count {
@@ -37,7 +51,7 @@ extension Raylet {
       if specs[task].actor == creation && home == .none {
         enqueue(task, notifies: false, at: now, into: &effects)
       } else if specs[task].actor == creation {
-        effects.append(.send(.taskPlaced(task), to: .raylet(home)))
+        self.place(task, at: home, into: &effects)
       } else {
         methodsAwaitingActor.append(task)
       }
@@ -56,6 +70,15 @@ extension Raylet {
     actor.pointee.failure = failure
     effects.append(.send(.actorCreated(creation, node), to: map.head(shard(creation))))
     runMethods(of: slot, at: now, into: &effects)
+    if failure == .actorDied { endHeldBack(creation, at: now, into: &effects) }
+  }
+
+  private mutating func endHeldBack(
+    _ creation: TaskHandle, at now: Instant, into effects: inout EffectBuffer<Effect>
+  ) {
+    for slot in actors.takeHeldBack(creation, specs, tasks) {
+      complete(slot, .actorDied, at: now, into: &effects)
+    }
   }
 
   mutating func methodReady(
@@ -85,6 +108,13 @@ extension Raylet {
       }
       record.pointee.running += 1
       run(slot, on: WorkerID(Int(record.pointee.worker)), at: now, into: &effects)
+    }
+  }
+
+  /// What became of a method that went to another node is known, or does not matter any more.
+  @inline(__always) mutating func settle(_ task: TaskHandle) {
+    if sentMethods.count > 0 && sentMethods.remove(UInt64(task.index)) != nil {
+      specs.release(task)
     }
   }
 
@@ -126,7 +156,10 @@ extension Raylet {
       }
       slot = next
     }
-    if isActor { runMethods(of: record.actor, at: now, into: &effects) }
+    if isActor {
+      runMethods(of: record.actor, at: now, into: &effects)
+      endHeldBack(actors.pointer(record.actor).pointee.creation, at: now, into: &effects)
+    }
     pipelinesAreFull = false
     dispatch(at: now, into: &effects)
   }
@@ -140,10 +173,15 @@ extension Raylet {
   mutating func nodeLost(
     _ lost: NodeID, at now: Instant, into effects: inout EffectBuffer<Effect>
   ) {
+    lostNodes.append(lost)
     for key in actorNodes.keys(where: { $0 == lost }) {
       let creation = TaskHandle(UInt32(truncatingIfNeeded: key))
       actorNodes.set(key, .none)
       bury(creation)
+    }
+    for key in sentMethods.keys(where: { $0 == lost }) {
+      sentMethods.remove(key)
+      log(TaskHandle(UInt32(truncatingIfNeeded: key)), at: lost, into: &effects)
     }
     for key in pulls.keys(from: lost) {
       refused(ObjectHandle(key: key), at: now, into: &effects)

@@ -47,6 +47,7 @@ extension Raylet {
     _ object: ObjectHandle, _ holder: NodeID, _ size: ByteCount, _ status: ObjectStatus,
     at now: Instant, into effects: inout EffectBuffer<Effect>
   ) {
+    settle(object.producer)
     let isAwaited = dependencies.interest(object) != nil
     var existence = dependencies.takeExistenceWaiters(object)
     if isAwaited && dependencies.interest(object) == nil { specs.release(object.producer) }
@@ -70,6 +71,12 @@ extension Raylet {
         // Evicted here in the meantime: the table will say so; ask again.
         lookUp(object, into: &effects)
       }
+      return
+    }
+    if lostNodes.contains(holder) {
+      // The table has not heard yet that the node ended: it does before it is asked again.
+      effects.append(.send(.nodeLost(holder), to: map.head(shard(object.producer))))
+      lookUp(object, into: &effects)
       return
     }
     if size > store.capacity {
@@ -329,6 +336,7 @@ extension Raylet {
     for i in 0..<batch.pointee.count {
       let object = batch.pointee[i]
       let shard = shard(object.producer)
+      settle(object.producer)
       dropCopy(object, into: &effects)
       // A copy that is still on its way would arrive after everyone else has forgotten the object.
       stopWaiting(for: object, at: now, into: &effects)

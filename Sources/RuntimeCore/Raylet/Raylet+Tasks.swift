@@ -5,13 +5,14 @@ extension Raylet {
   // MARK: Arrival
 
   mutating func submitted(
-    _ task: TaskHandle, wanted: Bool, at now: Instant, into effects: inout EffectBuffer<Effect>
+    _ task: TaskHandle, _ notice: ResultNotice, at now: Instant,
+    into effects: inout EffectBuffer<Effect>
   ) {
     let spec = specs[task]
     if records { effects.append(.record(.submitted(task))) }
     if spec.kind == .actorMethod {
-      route(task, into: &effects, at: now)
-      if wanted { wantResult(of: task, into: &effects, at: now) }
+      route(task, notice, into: &effects, at: now)
+      if notice == .localCopy { wantResult(of: task, into: &effects, at: now) }
       return
     }
     var missing = 0
@@ -24,12 +25,18 @@ extension Raylet {
       missingInputs: missing)
     switch spillover.decide(demand: demand, view: view) {
     case .keep:
-      enqueue(task, notifies: wanted, at: now, into: &effects)
+      enqueue(task, notifies: notice != .none, at: now, into: &effects)
       dispatch(at: now, into: &effects)
     case .escalate:
+      if notice == .ifKept { tellForwarded(task, into: &effects) }
       escalate(task, into: &effects)
-      if wanted { wantResult(of: task, into: &effects, at: now) }
+      if notice == .localCopy { wantResult(of: task, into: &effects, at: now) }
     }
+  }
+
+  /// The notice names the task before it leaves, and with it the last reference here.
+  func tellForwarded(_ task: TaskHandle, into effects: inout EffectBuffer<Effect>) {
+    effects.append(.send(.taskForwarded(task), to: Address(raw: specs[task].submitter)))
   }
 
   private mutating func wantResult(
@@ -57,12 +64,18 @@ extension Raylet {
     dispatch(at: now, into: &effects)
   }
 
+  /// Tells the task table where a task is. A reference goes with the message.
+  func log(_ task: TaskHandle, at node: NodeID, into effects: inout EffectBuffer<Effect>) {
+    effects.append(.send(.taskLogged(task, node), to: map.head(shard(task))))
+  }
+
   /// Queues a task on this node: logs it in the task table and sees to its inputs.
   mutating func enqueue(
     _ task: TaskHandle, notifies: Bool, at now: Instant, into effects: inout EffectBuffer<Effect>
   ) {
     let spec = specs[task]
-    effects.append(.send(.taskLogged(task, node), to: map.head(shard(task))))
+    specs.retain(task)
+    log(task, at: node, into: &effects)
     if records { effects.append(.record(.queued(task, node))) }
     arrivals &+= 1
     let slot = tasks.insert(

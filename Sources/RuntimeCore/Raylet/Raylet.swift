@@ -72,6 +72,10 @@ public struct Raylet: ~Copyable {
   /// Where actors of other nodes live, by creation task; `none` while the GCS is asked.
   var actorNodes = WordMap<NodeID>()
   var methodsAwaitingActor = RingQueue<TaskHandle>()
+  /// Methods that went to actors of other nodes and are not known to have ended, each with a reference.
+  var sentMethods = WordMap<NodeID>()
+  /// Nodes that have ended; few, and searched only on the way to another node.
+  var lostNodes: [NodeID] = []
   var pulls: PullManager
   var pushes = PushManager()
   var averageBandwidth: Double
@@ -150,8 +154,8 @@ public struct Raylet: ~Copyable {
     into effects: inout EffectBuffer<Effect>
   ) {
     switch message {
-    case .taskSubmitted(let task, let wanted):
-      submitted(task, wanted: wanted, at: now, into: &effects)
+    case .taskSubmitted(let task, let notice):
+      submitted(task, notice, at: now, into: &effects)
     case .taskPlaced(let task):
       placed(task, by: source, at: now, into: &effects)
     case .taskFinished(let task, let worker, let status):

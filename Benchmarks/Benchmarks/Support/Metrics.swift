@@ -5,21 +5,22 @@ import Foundation
 extension BenchmarkMetric {
   /// Heap allocations of the measured work, counted by the library itself: the same on every
   /// machine with the same toolchain and C library.
-  static let allocations = BenchmarkMetric.custom("Allocations", useScalingFactor: false)
+  public static let allocations = BenchmarkMetric.custom("Allocations", useScalingFactor: false)
 
   /// How much work a second of this thread's processor time does: other processes do not count.
-  static func rate(of thing: String) -> BenchmarkMetric {
+  public static func rate(of thing: String) -> BenchmarkMetric {
     .custom("\(thing) per second", polarity: .prefersLarger, useScalingFactor: false)
   }
 
-  static let bytesPerTask = BenchmarkMetric.custom("Bytes per task", useScalingFactor: false)
-  static let bytesPerWorker = BenchmarkMetric.custom("Bytes per worker", useScalingFactor: false)
+  public static let bytesPerTask = BenchmarkMetric.custom("Bytes per task", useScalingFactor: false)
+  public static let bytesPerWorker = BenchmarkMetric.custom(
+    "Bytes per worker", useScalingFactor: false)
 }
 
 extension BenchmarkThresholds {
   /// How far the machine-independent figures may lie from those in the folder Thresholds, in
   /// percent. Rates are compared with a baseline of the same machine instead.
-  static func tolerances(
+  public static func tolerances(
     for metrics: [BenchmarkMetric] = [.allocations]
   ) -> [BenchmarkMetric: BenchmarkThresholds] {
     Dictionary(
@@ -36,7 +37,7 @@ private func threadSeconds() -> Double {
 
 extension Benchmark {
   /// Counts the allocations of `body` and reports them.
-  func countAllocations(_ body: () -> Void) {
+  public func countAllocations(_ body: () -> Void) {
     heliostat_allocations_start()
     body()
     let count = heliostat_allocations_stop()
@@ -46,7 +47,7 @@ extension Benchmark {
 
   /// Measures work that does `count` of `thing`, five times after once unmeasured.
   @discardableResult
-  static func rate(
+  public static func rate(
     _ name: String, of thing: String, _ count: Int, _ body: @escaping () -> Void
   ) -> Benchmark? {
     let rate = BenchmarkMetric.rate(of: thing)

@@ -1,0 +1,178 @@
+import Glibc
+import Heliostat
+import Primitives
+import RealWorld
+
+/// Memory with a pattern, to be put into stores.
+final class BenchMemory: Sendable {
+  nonisolated(unsafe) private let memory: UnsafeMutableRawBufferPointer
+
+  init(_ count: Int) {
+    memory = .allocate(byteCount: count, alignment: 4096)
+    memory.initializeMemory(as: UInt8.self, repeating: 0x5A)
+  }
+
+  deinit { memory.deallocate() }
+
+  /// A view, which keeps the memory.
+  var bytes: Bytes {
+    Bytes(viewing: UnsafeBufferPointer(memory.bindMemory(to: UInt8.self)), owner: self)
+  }
+  var raw: UnsafeRawBufferPointer { UnsafeRawBufferPointer(memory) }
+
+  /// - Throws: `BenchError` when `bytes` are not these.
+  func check(_ bytes: Bytes) throws {
+    guard bytes.count == memory.count, bytes.first == 0x5A, bytes.last == 0x5A,
+      bytes[bytes.count / 2] == 0x5A
+    else { throw BenchError("a stored object came back with other bytes") }
+  }
+}
+
+extension RealBench {
+  /// Threads that copy one large object: see `ParallelCopy`.
+  private static var copyThreads: Int { min(4, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))) }
+
+  func store(_ report: Report) async throws {
+    try await smallPuts(report)
+    let source = BenchMemory(scaled(Self.largeObject, least: 4 << 20))
+    let copy = try await median { try RawLimits.copyRate(source.raw, threads: Self.copyThreads) }
+    let meaning = "memcpy into touched shared memory by \(Self.copyThreads) threads"
+    let fresh = try await median { try await freshPut(source) }
+    report(
+      BenchmarkResult(
+        name: "store.put_fresh_1gb", value: fresh, unit: "B/s", limit: copy,
+        limitMeaning: meaning))
+    let warm = try await warmPuts(source)
+    report(
+      BenchmarkResult(
+        name: "store.put_1gb", value: warm["put"] ?? .nan, unit: "B/s", limit: copy,
+        limitMeaning: meaning))
+    report(
+      BenchmarkResult(
+        name: "store.get_1gb", value: warm["get"] ?? .nan, unit: "s", limit: warm["small get"],
+        limitMeaning: "get of 1 kB"))
+    let transfer = try await transfers(source)
+    report(
+      BenchmarkResult(
+        name: "store.transfer_1gb", value: transfer, unit: "B/s",
+        limit: try await median { try RawLimits.socketStream(bytes: source.raw.count) },
+        limitMeaning: "one raw TCP stream on loopback"))
+  }
+
+  // MARK: Small objects
+
+  private func smallPuts(_ report: Report) async throws {
+    let functions = BenchFunctions()
+    let count = scaled(500_000, least: 200)
+    @Sendable func measure(_ ray: Session) async throws -> Double {
+      let value = Bytes(repeatElement(7, count: Self.smallObject))
+      func puts(_ count: Int) async throws -> Double {
+        var refs: [ObjectRef<Bytes>] = []
+        refs.reserveCapacity(Self.batch)
+        let start = MonotonicClock.nanoseconds
+        var left = count
+        while left > 0 {
+          let size = min(Self.batch, left)
+          left -= size
+          for _ in 0..<size { refs.append(try await ray.put(value)) }
+          // The node has stored them all before it answers for the last.
+          if let last = refs.last, try await ray.get(last).count != value.count {
+            throw BenchError("a stored object came back with another size")
+          }
+          ray.free(refs)
+          refs.removeAll(keepingCapacity: true)
+        }
+        return Double(count) / Self.seconds(since: start)
+      }
+      _ = try await puts(min(count, 20_000))
+      return try await median { try await puts(count) }
+    }
+    let local = try await inProcess(functions, measure)
+    report(
+      BenchmarkResult(
+        name: "store.put_1kb", value: local, unit: "objects/s",
+        limit: await median {
+          RawLimits.allocationRate(
+            objects: scaled(2_000_000, least: 1000), count: Self.smallObject)
+        }, limitMeaning: "malloc and memcpy of 1 kB"))
+    let remote = try await withNodes([BenchNode.Options()]) { nodes in
+      try await connected(to: nodes[0], functions, measure)
+    }
+    report(
+      BenchmarkResult(
+        name: "store.put_1kb_ipc", value: remote, unit: "objects/s",
+        limit: try await frameLimit(length: Self.smallObject + 48),
+        limitMeaning: "frames of 1 kB one way over NIO"))
+  }
+
+  // MARK: Large objects
+
+  /// The first put into a store that has just started and has had the time to touch memory ahead.
+  private func freshPut(_ source: BenchMemory) async throws -> Double {
+    try await inProcess(BenchFunctions(), store: 2 * source.raw.count) { ray in
+      // Until nothing has been touched for a while, five seconds at most.
+      var seen = -1.0
+      for _ in 0..<50 {
+        let now = ProcessFacts.residentSharedBytes(of: "self")
+        if now == seen { break }
+        seen = now
+        await ray.sleep(.milliseconds(100))
+      }
+      let start = MonotonicClock.nanoseconds
+      _ = try await ray.put(source.bytes)
+      return Double(source.raw.count) / Self.seconds(since: start)
+    }
+  }
+
+  private func warmPuts(_ source: BenchMemory) async throws -> [String: Double] {
+    try await inProcess(BenchFunctions(), store: 2 * source.raw.count) { ray in
+      func put() async throws -> [String: Double] {
+        let start = MonotonicClock.nanoseconds
+        let ref = try await ray.put(source.bytes)
+        let put = Double(source.raw.count) / Self.seconds(since: start)
+        let small = try await ray.put(Bytes(repeatElement(7, count: Self.smallObject)))
+        let begin = MonotonicClock.nanoseconds
+        _ = try await ray.get(small).count
+        let middle = MonotonicClock.nanoseconds
+        try source.check(try await ray.get(ref))
+        let large = Self.seconds(since: middle)
+        ray.free([ref])
+        ray.free([small])
+        // Freed objects are reported in batches, 100 ms after the first: then their memory is free.
+        await ray.sleep(.milliseconds(250))
+        return [
+          "put": put, "get": large, "small get": Double(middle - begin) * 1e-9,
+        ]
+      }
+      // The first ones touch the memory that the others use again.
+      for _ in 0..<2 { _ = try await put() }
+      return try await medians(put)
+    }
+  }
+
+  /// An object that a driver put on one node is brought to another, which has a task that depends
+  /// on it.
+  private func transfers(_ source: BenchMemory) async throws -> Double {
+    let functions = BenchFunctions()
+    let store = 2 * source.raw.count
+    let nodes = [BenchNode.Options(store: store), BenchNode.Options(gpus: 1, store: store)]
+    return try await withNodes(nodes) { nodes in
+      try await connected(to: nodes[0], functions) { ray in
+        func transfer() async throws -> Double {
+          let ref = try await ray.put(source.bytes)
+          // The other node is awake, and known to the scheduler.
+          try await ray.get(ray.submit(functions.remoteNoop), timeout: .seconds(20))
+          let start = MonotonicClock.nanoseconds
+          let end = ray.submit(functions.remoteNoop, after: [ref])
+          try await ray.get(end, timeout: .seconds(60))
+          let rate = Double(source.raw.count) / Self.seconds(since: start)
+          ray.free([ref])
+          await ray.sleep(.milliseconds(400))
+          return rate
+        }
+        for _ in 0..<2 { _ = try await transfer() }
+        return try await median(transfer)
+      }
+    }
+  }
+}

@@ -1,0 +1,114 @@
+import Dispatch
+import Foundation
+import Heliostat
+import Primitives
+import RealWorld
+import RuntimeCore
+import Workload
+
+extension PreparedCell {
+  /// Runs the cell under a seed in the real world: a new cluster for each run, or one that is there.
+  public func run(
+    seed: UInt64, in world: RealWorldOptions, _ options: RunOptions = RunOptions()
+  ) -> RunResult {
+    let begin = DispatchTime.now().uptimeNanoseconds
+    let sink = MeasureSink()
+    sink.progress = options.progress
+    var failure: String?
+    do {
+      try runReal(seed: seed, world, sink)
+    } catch {
+      failure = "\(error)"
+    }
+    return RunResult(
+      figures: sink.figures, latencies: sink.latencies.map { ($0.name, $0.values.recorder) },
+      fingerprint: 0, events: 0, virtualTime: Instant(nanoseconds: 0),
+      wallSeconds: Double(DispatchTime.now().uptimeNanoseconds - begin) * 1e-9, trace: nil,
+      failure: failure)
+  }
+
+  private func runReal(
+    seed: UInt64, _ world: RealWorldOptions, _ sink: MeasureSink
+  ) throws {
+    let plan = try RealPlan(self, world)
+    let library = FunctionLibrary()
+    let driver = real.prepared(in: library)
+    switch world.place {
+    case .inProcess:
+      var settings = plan.settings
+      settings.seed = seed
+      let node = plan.nodes[0]
+      let cluster = try Cluster.inProcess(node, settings: settings, library: library)
+      try Self.drive(driver, sink) { cluster }
+    case .processes:
+      let names = plan.settings.resourceNames
+      let local = try LocalCluster(
+        command: world.nodeCommand + ["--cell", "\(cell.index)"],
+        flags: plan.nodes.indices.map { plan.flags($0, seed: seed) },
+        resources: plan.nodes.map { names.describe($0.resources) })
+      defer { local.stop() }
+      world.started?(local)
+      let home = Int(driver.node?.index ?? 0) % local.nodes.count
+      let endpoint = local.nodes[home].endpoint
+      try Self.drive(driver, sink) {
+        try await Cluster.connect(to: endpoint, library: library, logger: world.logger)
+      }
+    case .cluster(let endpoint):
+      try Self.drive(driver, sink) {
+        try await Cluster.connect(
+          to: endpoint, library: library, name: world.clusterName, seed: seed,
+          transport: world.transport, logger: world.logger)
+      }
+    }
+  }
+
+  /// Runs the driver to its end on a cluster, and leaves that.
+  private static func drive(
+    _ driver: RealWorkload.Driver, _ sink: MeasureSink,
+    _ connect: @escaping @Sendable () async throws -> Cluster
+  ) throws {
+    try waitForResult {
+      let cluster = try await connect()
+      let result: Result<Void, any Error>
+      do {
+        result = .success(try await cluster.run { ray in try await driver.run(ray, sink) })
+      } catch {
+        result = .failure(error)
+      }
+      await cluster.stop()
+      try result.get()
+    }
+  }
+}
+
+/// Runs `body` to its end while the calling thread, which must not be one of the concurrency
+/// runtime's, waits.
+public func waitForResult<Value: Sendable>(
+  _ body: @escaping @Sendable () async throws -> Value
+) throws -> Value {
+  let outcome = Outcome<Value>()
+  Task.detached {
+    do {
+      outcome.end(.success(try await body()))
+    } catch {
+      outcome.end(.failure(error))
+    }
+  }
+  return try outcome.wait()
+}
+
+private final class Outcome<Value: Sendable>: @unchecked Sendable {
+  private let done = DispatchSemaphore(value: 0)
+  private var result: Result<Value, any Error>?
+
+  func end(_ result: Result<Value, any Error>) {
+    self.result = result
+    done.signal()
+  }
+
+  func wait() throws -> Value {
+    done.wait()
+    // Set before the signal.
+    return try result!.get()
+  }
+}

@@ -1,0 +1,49 @@
+import Logging
+import Primitives
+import RealWorld
+
+/// Where an experiment runs.
+public enum World: Sendable {
+  /// Modelled, in virtual time.
+  case simulated
+  /// Processes, threads and memory of this machine, in wall time.
+  case real(RealWorldOptions)
+
+  /// As rows and manifests name it.
+  public var name: String {
+    switch self {
+    case .simulated: "simulated"
+    case .real: "real"
+    }
+  }
+}
+
+/// How a run in the real world gets its cluster.
+public struct RealWorldOptions: Sendable {
+  public enum Place: Sendable, Equatable {
+    /// One node in this process; its workers are threads.
+    case inProcess
+    /// This many node processes on this machine, started for each run.
+    case processes(Int)
+    /// A cluster that runs already, reached at this address.
+    case cluster(Endpoint)
+  }
+
+  public var place = Place.inProcess
+  /// CPUs and GPUs of each node; nil takes what the file's cluster has, dealt out to the nodes.
+  public var cpus: Int?
+  public var gpus: Int?
+  /// The object store of each node; nil takes the file's, at most 1 GiB where that is enough.
+  public var store: ByteCount?
+  /// For `.cluster`: its secret and TLS.
+  public var transport = TransportConfiguration()
+  /// For `.cluster`: the name that it must have; empty takes any.
+  public var clusterName = ""
+  /// For `.processes`: the program and the arguments that start a node with the file's functions.
+  public var nodeCommand: [String] = []
+  public var logger = Logger(label: "heliostat")
+  /// Hears of each local cluster when it is ready.
+  public var started: (@Sendable (LocalCluster) -> Void)?
+
+  public init() {}
+}

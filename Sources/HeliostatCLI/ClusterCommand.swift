@@ -1,0 +1,178 @@
+import ArgumentParser
+import Dispatch
+import Experiments
+import Foundation
+import RealWorld
+import Reporting
+
+struct ClusterCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "cluster", abstract: "Start a cluster of processes on this machine.",
+    usage: """
+      heliostat cluster --nodes 4 --cpus 2 [options]
+      heliostat cluster --nodes 4 --cpus 2 [options] -- run FILE [options of run]
+      """,
+    discussion: """
+      Stays until SIGINT or SIGTERM, and says when a node has ended. With a run after --, that file \
+      is run on it, a new cluster for each cell and seed, and its results are shown as `run` does.
+      """)
+
+  @Option(parsing: .unconditional, help: "Node processes; the first is the head.")
+  var nodes = 2
+
+  @Option(parsing: .unconditional, help: "CPUs of each node: its workers.")
+  var cpus = 2
+
+  @Option(parsing: .unconditional, help: "GPUs of each node, by name only.")
+  var gpus: Int?
+
+  @Option(
+    help: ArgumentHelp("Object store of each node.", valueName: "size"))
+  var store = "512MiB"
+
+  @Option(
+    help: ArgumentHelp("A custom resource that each node has.", valueName: "name=amount"))
+  var resource: [String] = []
+
+  @Option(
+    help: ArgumentHelp("Where the head listens; any free port by default.", valueName: "address"))
+  var listen = "127.0.0.1:0"
+
+  @Option(help: "The cluster's name.")
+  var name = "heliostat"
+
+  @OptionGroup var security: SecurityOptions
+
+  @Option(help: ArgumentHelp("Register the functions of this file.", valueName: "file"))
+  var workload: String?
+
+  @Option(help: ArgumentHelp("As for run, for --workload.", valueName: "key=value"))
+  var set: [String] = []
+
+  @Argument(parsing: .postTerminator, help: .hidden) var command: [String] = []
+
+  func run() throws {
+    guard (1...64).contains(nodes) else {
+      throw BadInput("--nodes is \(nodes); expected 1 to 64")
+    }
+    guard (0...1024).contains(cpus) else {
+      throw BadInput("--cpus is \(cpus); expected 0 to 1024")
+    }
+    _ = try RealOptions.size(store, "--store")
+    if !command.isEmpty { return try runFile() }
+    try stay()
+  }
+
+  // MARK: With a file to run
+
+  private func runFile() throws {
+    guard command[0] == "run", command.count > 1 else {
+      throw BadInput("after -- comes: run FILE [options of run]; not '\(command[0])'")
+    }
+    for (option, isGiven) in [
+      ("--workload", workload != nil), ("--set", !set.isEmpty), ("--resource", !resource.isEmpty),
+      ("--secret-file", security.secretFile != nil),
+      ("--tls-certificate", security.tlsCertificate != nil), ("--name", name != "heliostat"),
+      ("--listen", listen != "127.0.0.1:0"),
+    ] where isGiven {
+      throw BadInput(
+        "\(option) is for a cluster that stays; with a run, its file says what the cluster has")
+    }
+    var run = try RunCommand.parse(Array(command.dropFirst()))
+    guard run.real.nodes == nil, run.real.connect == nil else {
+      throw BadInput("--nodes and --connect after -- : the cluster is the one in front of it")
+    }
+    run.world = "real"
+    run.real.nodes = nodes
+    run.real.cpus = run.real.cpus ?? cpus
+    run.real.gpus = run.real.gpus ?? gpus
+    run.real.store = run.real.store ?? store
+    run.real.showsNodes = true
+    try run.run()
+  }
+
+  // MARK: Until a signal
+
+  private func stay() throws {
+    let interruption = EndSignals()
+    var flags = [
+      "--cpus", "\(cpus)", "--gpus", "\(gpus ?? 0)", "--store", store, "--name", name,
+      "--log", "warning",
+    ]
+    for text in resource { flags += ["--resource", text] }
+    for text in set { flags += ["--set", text] }
+    if let workload { flags += ["--workload", workload] }
+    for (option, value) in [
+      ("--secret-file", security.secretFile), ("--tls-certificate", security.tlsCertificate),
+      ("--tls-key", security.tlsKey), ("--tls-roots", security.tlsRoots),
+    ] {
+      if let value { flags += [option, value] }
+    }
+    _ = try security.transport()
+    var shown = "CPU \(cpus)" + (gpus.map { ", GPU \($0)" } ?? "") + ", store \(store)"
+    for text in resource { shown += ", \(text)" }
+    let cluster: LocalCluster
+    do {
+      cluster = try LocalCluster(
+        command: [RealOptions.program, "node"],
+        flags: Array(repeating: flags, count: nodes),
+        resources: Array(repeating: shown, count: nodes), head: listen)
+    } catch {
+      FileHandle.standardError.write(Data("error: \(error)\n".utf8))
+      throw ExitCode(1)
+    }
+    print(Self.table(cluster))
+    print("Connect with: heliostat run FILE --world real --connect \(cluster.head)")
+    print("Ctrl-C ends the cluster.")
+    fflush(nil)
+    cluster.whenNodeEnds { text, isHead in
+      log.error("\(text)")
+      if isHead { interruption.end(1) }
+    }
+    let code = interruption.wait()
+    cluster.stop()
+    if code != 0 { throw ExitCode(code) }
+  }
+
+  static func table(_ cluster: LocalCluster) -> String {
+    let table = ResultTable(
+      title: "\(cluster.nodes.count) nodes, ready in "
+        + Quantity.text(cluster.startSeconds, unit: "s"),
+      headings: [
+        .init("node", .trailing), .init("process", .trailing), .init("address"), .init("has"),
+      ],
+      rows: cluster.nodes.map {
+        ["\($0.number)", "\($0.process)", "\($0.endpoint)", $0.resources]
+      }, notes: [])
+    return table.terminalText
+  }
+}
+
+/// SIGINT and SIGTERM as the end of a wait.
+private final class EndSignals: @unchecked Sendable {
+  private let ended = DispatchSemaphore(value: 0)
+  private let lock = NSLock()
+  private var code: Int32?
+  private var sources: [any DispatchSourceSignal] = []
+
+  init() {
+    for number in [SIGINT, SIGTERM] {
+      signal(number, SIG_IGN)
+      let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
+      source.setEventHandler { [unowned self] in end(0) }
+      source.resume()
+      sources.append(source)
+    }
+  }
+
+  /// Ends the wait; the first code counts.
+  func end(_ code: Int32) {
+    lock.withLock { if self.code == nil { self.code = code } }
+    ended.signal()
+  }
+
+  func wait() -> Int32 {
+    ended.wait()
+    return lock.withLock { code ?? 0 }
+  }
+}

@@ -1,0 +1,210 @@
+import ArgumentParser
+import Experiments
+import Foundation
+import Heliostat
+import Logging
+import NIOPosix
+import Primitives
+import RealWorld
+import RuntimeCore
+import ServiceLifecycle
+import Workload
+
+struct NodeCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "node", abstract: "Run a node of a real cluster: its head, or one that joins it.",
+    discussion: """
+      Prints one line when it takes part, and stays until SIGTERM or SIGINT (exit code 0), or until \
+      its head is gone (exit code 1). Programs are taken only when they have the same functions: give \
+      all nodes and programs the same workload file.
+      """)
+
+  @Option(
+    help: ArgumentHelp(
+      "Where others reach this node; port 0 takes a free one.",
+      discussion: "127.0.0.1:7600 for a head, any free port of 127.0.0.1 for others, by default.",
+      valueName: "address"))
+  var listen: String?
+
+  @Option(
+    help: ArgumentHelp("The head to join; without, this node is a head.", valueName: "address"))
+  var join: String?
+
+  @Option(parsing: .unconditional, help: "CPUs: its workers; the machine's cores by default.")
+  var cpus: Int?
+
+  @Option(parsing: .unconditional, help: "GPUs, by name only.")
+  var gpus = 0
+
+  @Option(
+    help: ArgumentHelp(
+      "A custom resource; all nodes need the same ones in the same order, 0 where there is none.",
+      valueName: "name=amount"))
+  var resource: [String] = []
+
+  @Option(help: ArgumentHelp("Object store in shared memory.", valueName: "size"))
+  var store = "1GiB"
+
+  @Option(help: "The cluster's name: peers that name another one are refused.")
+  var name = "heliostat"
+
+  @OptionGroup var security: SecurityOptions
+
+  @Option(
+    help: ArgumentHelp(
+      "Register the functions of this file; a head takes its policies and parameters too.",
+      valueName: "file"))
+  var workload: String?
+
+  @Option(help: ArgumentHelp("As for run.", valueName: "role=policy"))
+  var policy: [String] = []
+
+  @Option(help: ArgumentHelp("As for run.", valueName: "key=value"))
+  var set: [String] = []
+
+  @Option(parsing: .unconditional, help: "The seed of programs that do not bring their own.")
+  var seed: UInt64 = 1
+
+  @Option(help: "The least severe messages to show: trace, debug, info, warning or error.")
+  var log = "info"
+
+  @Option(parsing: .unconditional, help: .hidden) var cell = 0
+  @Flag(help: .hidden) var untilStdinCloses = false
+
+  func run() throws {
+    let (options, library) = try prepared()
+    guard let level = Logger.Level(rawValue: log) else {
+      throw BadInput("--log \(log): expected trace, debug, info, warning or error")
+    }
+    let logger = RealOptions.logger(level)
+    let service = NodeService(options, library, logger)
+    let reportsEnd = untilStdinCloses
+    do {
+      try waitForResult {
+        let group = ServiceGroup(
+          configuration: .init(
+            services: [
+              .init(
+                service: service, successTerminationBehavior: .gracefullyShutdownGroup,
+                failureTerminationBehavior: .gracefullyShutdownGroup)
+            ], gracefulShutdownSignals: [.sigterm, .sigint], logger: RealOptions.logger(.error)))
+        if reportsEnd {
+          Thread.detachNewThread {
+            var byte: UInt8 = 0
+            while read(0, &byte, 1) > 0 {}
+            Task { await group.triggerGracefulShutdown() }
+            // Whatever the node does then, it does not outlive its parent for long.
+            sleep(8)
+            _exit(1)
+          }
+        }
+        try await group.run()
+      }
+    } catch let error as TransportError where error.kind == .configuration {
+      throw BadInput("\(error)")
+    } catch {
+      FileHandle.standardError.write(Data("error: \(error)\n".utf8))
+      throw ExitCode(1)
+    }
+  }
+
+  private func prepared() throws -> (NodeProcess.Options, FunctionLibrary) {
+    let library = FunctionLibrary()
+    var settings = ClusterSettings()
+    if let workload {
+      let file = try RunCommand.load(workload, policy: policy, set: set)
+      let cells = try file.cells()
+      guard cells.indices.contains(cell) else {
+        throw BadInput("--cell \(cell): \(workload) has \(cells.count)")
+      }
+      let prepared = try PreparedCell(cells[cell])
+      settings = try prepared.realSettings()
+      _ = prepared.real.prepared(in: library)
+    } else if !policy.isEmpty || !set.isEmpty {
+      throw BadInput("--policy and --set change what --workload says: give that file")
+    }
+    settings.name = name
+    settings.seed = seed
+    let count = cpus ?? ProcessInfo.processInfo.activeProcessorCount
+    for (option, value) in [("--cpus", count), ("--gpus", gpus)] where !(0...1024).contains(value) {
+      throw BadInput("\(option) is \(value); expected 0 to 1024")
+    }
+    var resources = ResourceVector(cpus: count, gpus: gpus)
+    for (name, text) in try RunCommand.pairs(resource, "--resource", form: "name=amount") {
+      guard let amount = Double(text), (0...200_000).contains(amount) else {
+        throw BadInput("--resource \(name)=\(text): expected a number from 0 to 200000")
+      }
+      guard !["cpu", "gpu", "cpus", "gpus"].contains(name.lowercased()) else {
+        throw BadInput("--resource \(name): use --cpus or --gpus")
+      }
+      guard let lane = settings.resourceNames.lane(of: name) else {
+        throw BadInput(
+          "--resource \(name) is one kind too many; at most \(ResourceVector.kindCount), CPU and "
+            + "GPU among them")
+      }
+      resources.lanes[lane] = ResourceVector.units(amount)
+    }
+    let address = listen ?? (join == nil ? "127.0.0.1:7600" : "127.0.0.1:0")
+    var options = NodeProcess.Options(
+      endpoint: try RealOptions.endpoint(address, "--listen"),
+      head: try join.map { try RealOptions.endpoint($0, "--join") },
+      description: NodeDescription(
+        resources: resources, store: try RealOptions.size(store, "--store")))
+    if case .tcp(let host, _) = options.endpoint, ["0.0.0.0", "::"].contains(host) {
+      throw BadInput(
+        "--listen \(address): others cannot reach '\(host)'; give the address of this machine that "
+          + "they use")
+    }
+    options.settings = settings
+    options.transport = try security.transport()
+    return (options, library)
+  }
+}
+
+/// A node for the time that its process lives.
+private struct NodeService: Service {
+  private let options: NodeProcess.Options
+  private let library: FunctionLibrary
+  private let logger: Logger
+
+  init(_ options: NodeProcess.Options, _ library: FunctionLibrary, _ logger: Logger) {
+    self.options = options
+    self.library = library
+    self.logger = logger
+  }
+
+  func run() async throws {
+    let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+    let process: NodeProcess
+    do {
+      process = try await NodeProcess.start(
+        options, library: library, on: group.next(), logger: logger)
+    } catch {
+      try? await group.shutdownGracefully()
+      throw error
+    }
+    print(
+      "node \(process.node.index) of cluster '\(process.settings.name)' listens on "
+        + "\(process.endpoint)")
+    fflush(nil)
+    let (ends, continuation) = AsyncStream.makeStream(of: String.self)
+    process.ended.whenSuccess { end in
+      continuation.yield(end.description)
+      continuation.finish()
+    }
+    let reason = await withGracefulShutdownHandler {
+      await ends.first { _ in true }
+    } onGracefulShutdown: {
+      continuation.finish()
+    }
+    if reason == nil { logger.info("node \(process.node.index) stops") }
+    await process.stop()
+    try? await group.shutdownGracefully()
+    if let reason { throw NodeEnded(description: reason) }
+  }
+}
+
+/// The node cannot go on.
+private struct NodeEnded: Error, CustomStringConvertible {
+  let description: String
+}

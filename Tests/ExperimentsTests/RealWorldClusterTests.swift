@@ -1,0 +1,154 @@
+import Foundation
+import Testing
+
+/// Nodes and clusters as processes, as from a terminal.
+@Suite(.serialized) struct RealWorldClusterTests {
+  @Test("a node says where it listens, and SIGTERM or SIGINT ends it with code 0")
+  func signals() throws {
+    let sandbox = try Sandbox([:])
+    for signal in [SIGTERM, SIGINT] {
+      let (node, _, line) = try sandbox.node()
+      #expect(line.hasPrefix("node 0 of cluster 'heliostat' listens on 127.0.0.1:"))
+      #expect(node.end(signal) == 0)
+    }
+  }
+
+  @Test("a port in use, a head that is not there and bad input: one line each, with its code")
+  func refusals() throws {
+    let sandbox = try Sandbox([:])
+    try sandbox.write("short", "too short")
+    let (node, address, _) = try sandbox.node()
+    let port = address.split(separator: ":").last ?? ""
+    for (arguments, code, text) in [
+      (["--listen", address], 1, "\(port)"), (["--join", "127.0.0.1:1"], 1, "127.0.0.1:1"),
+      (["--listen", "nowhere"], 2, "HOST:PORT"), (["--listen", "0.0.0.0:0"], 2, "0.0.0.0"),
+      (["--store", "1XB"], 2, "512MiB"), (["--resource", "tpu"], 2, "name=amount"),
+      (["--secret-file", "short"], 2, "at least 16 bytes"), (["--set", "a=1"], 2, "--workload"),
+      (["--tls-key", "short"], 2, "go together"), (["--log", "loud"], 2, "warning"),
+    ] as [([String], Int32, String)] {
+      let listen = arguments.contains("--listen") ? [] : ["--listen", "127.0.0.1:0"]
+      let outcome = try sandbox.run(
+        ["node", "--cpus", "1", "--store", "16MiB"] + listen + arguments)
+      #expect(outcome.code == code, Comment(rawValue: "\(arguments): \(outcome.errors)"))
+      #expect(outcome.errors.contains(text), Comment(rawValue: "\(arguments)"))
+      #expect(outcome.errors.split(separator: "\n").last?.hasPrefix("error: ") == true)
+      #expect(outcome.output.isEmpty)
+    }
+    #expect(node.end(SIGTERM) == 0)
+  }
+
+  @Test("a node whose head is gone says so and ends with code 1")
+  func headGone() throws {
+    let sandbox = try Sandbox([:])
+    let (head, address, _) = try sandbox.node()
+    let (member, _, line) = try sandbox.node("--join", address)
+    #expect(line.hasPrefix("node 1 of cluster 'heliostat' listens on"))
+    _ = head.end(SIGKILL)
+    #expect(try member.errorLine(containing: "error: the head is gone").isEmpty == false)
+    #expect(member.end() == 1)
+  }
+
+  @Test("a wrong secret is refused, and both sides say so")
+  func secret() throws {
+    let sandbox = try Sandbox([:])
+    try sandbox.write("one", "0123456789abcdef0123")
+    try sandbox.write("two", "fedcba98765432103210")
+    let (head, address, _) = try sandbox.node("--secret-file", "one")
+    for arguments in [["--secret-file", "two"], []] {
+      let outcome = try sandbox.run(
+        ["node", "--listen", "127.0.0.1:0", "--store", "16MiB", "--join", address] + arguments)
+      #expect(outcome.code == 1)
+      #expect(outcome.errors.contains("secret"), Comment(rawValue: outcome.errors))
+      #expect(try head.errorLine(containing: "secret").isEmpty == false)
+    }
+    let (member, _, _) = try sandbox.node("--join", address, "--secret-file", "one")
+    #expect(member.end(SIGTERM) == 0)
+    #expect(head.end(SIGTERM) == 0)
+  }
+
+  @Test("a program or node with other functions or resources is refused, with the difference")
+  func differences() throws {
+    let sandbox = try Sandbox(["w.yaml": Sandbox.words, "sums.yaml": Sandbox.base])
+    let (head, address, _) = try sandbox.node("--workload", "w.yaml", "--resource", "tpu=1")
+    let outcome = try sandbox.run(
+      "run", "sums.yaml", "--world", "real", "--connect", address, "--out", "r")
+    #expect(outcome.code == 1)
+    #expect(outcome.output.contains("'read'"), Comment(rawValue: outcome.output))
+    let other = try sandbox.run(
+      "node", "--listen", "127.0.0.1:0", "--store", "16MiB", "--join", address, "--workload",
+      "w.yaml", "--resource", "disk=1")
+    #expect(other.code == 1)
+    #expect(other.errors.contains("tpu") && other.errors.contains("disk"))
+    let (member, _, _) = try sandbox.node(
+      "--join", address, "--workload", "w.yaml", "--resource", "tpu=0")
+    let good = try sandbox.run(
+      "run", "w.yaml", "--world", "real", "--connect", address, "--seed", "5", "--out", "r")
+    #expect(good.code == 0, Comment(rawValue: good.output + good.errors))
+    #expect(member.end(SIGTERM) == 0)
+    #expect(head.end(SIGTERM) == 0)
+  }
+
+  @Test("a cluster of three processes runs a word count and shows its nodes")
+  func wordCount() throws {
+    let sandbox = try Sandbox(["w.yaml": Sandbox.words])
+    let outcome = try sandbox.run(
+      "cluster", "--nodes", "3", "--cpus", "2", "--", "run", "w.yaml", "--seed", "2", "--out", "r")
+    #expect(outcome.code == 0, Comment(rawValue: outcome.output + outcome.errors))
+    #expect(outcome.output.contains("3 nodes, ready in"))
+    #expect(outcome.output.contains("its check passed"))
+    #expect(try sandbox.read("r/rows.csv").contains(",real,real,osdi18,"))
+  }
+
+  @Test("SIGKILL of a node: the cluster says so, and the rest runs the next program")
+  func killedNode() throws {
+    // Tasks of 20 ms, 2000 of them: the run is under way for long when the node goes.
+    let sandbox = try Sandbox([
+      "w.yaml": """
+      experiment: load
+      title: "Load"
+      cluster: {profile: small.yaml, nodes: 3}
+      workload:
+        generator: independent
+        with: {tasks: 2000, window: 8, duration: 20ms}
+      measures: [throughput]
+
+      """
+    ])
+    let cluster = try Running(
+      sandbox,
+      ["cluster", "--nodes", "3", "--cpus", "2", "--store", "64MiB", "--workload", "w.yaml"])
+    var nodes: [[Substring]] = []
+    for number in 0..<3 {
+      let line = try cluster.outputLine(containing: "127.0.0.1:")
+      nodes.append(line.split(separator: " "))
+      try #require(nodes[number].first == "\(number)")
+    }
+    let head = String(try #require(nodes[0].first { $0.hasPrefix("127.0.0.1:") }))
+    let victim = try #require(Int32(nodes[2][1]))
+    let first = try Running(
+      sandbox,
+      ["run", "w.yaml", "--world", "real", "--connect", head, "--out", "first", "--trace", "0"])
+    _ = try first.outputLine(containing: "1 run, real, on the cluster at \(head)")
+    kill(victim, SIGKILL)
+    #expect(
+      try cluster.errorLine(containing: "node 2 (process \(victim)) was killed by SIGKILL")
+        .isEmpty == false)
+    let code = first.end()
+    #expect(code == 0 || code == 1, "it finishes or fails with a typed error, it does not crash")
+    let second = try sandbox.run(
+      "run", "w.yaml", "--world", "real", "--connect", head, "--out", "second", "--set",
+      "workload.with.tasks=100")
+    #expect(second.code == 0, Comment(rawValue: second.output + second.errors))
+    #expect(cluster.end(SIGTERM) == 0)
+  }
+
+  @Test("the nodes of a cluster end with it, also when it is killed")
+  func orphans() throws {
+    let sandbox = try Sandbox([:])
+    let cluster = try Running(
+      sandbox, ["cluster", "--nodes", "2", "--cpus", "1", "--store", "16MiB"])
+    _ = try cluster.outputLine(containing: "Ctrl-C ends the cluster.")
+    _ = cluster.end(SIGKILL)
+    cluster.waitForAll()
+  }
+}

@@ -1,0 +1,132 @@
+import Experiments
+import Foundation
+import Testing
+import Workload
+
+/// One workload file, two worlds.
+@Suite(.serialized) struct RealWorldRunTests {
+  /// The measures of a run, by name.
+  private func measures(_ sandbox: Sandbox, _ arguments: [String]) throws -> [String: Double] {
+    let outcome = try sandbox.run(["run"] + arguments + ["--json", "--trace", "0"])
+    try #require(outcome.code == 0, Comment(rawValue: outcome.output + outcome.errors))
+    var found: [String: Double] = [:]
+    for line in outcome.outputLines {
+      let object = try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any]
+      if let name = object?["yName"] as? String { found[name] = object?["y"] as? Double }
+    }
+    return found
+  }
+
+  @Test("ES reaches 475 on CartPole in both worlds, with the same policies for the same seed")
+  func cartpole() throws {
+    let sandbox = try Sandbox([:])
+    let file = "\(CommandLineRunTests.workloads)/es-cartpole.yaml"
+    let common = [file, "--seed", "1", "--set", "workload.with.aggregators=0"]
+    let simulated = try measures(sandbox, common + ["--out", "simulated"])
+    let real = try measures(sandbox, common + ["--world", "real", "--out", "real"])
+    let apart = try measures(
+      sandbox, common + ["--world", "real", "--nodes", "2", "--out", "apart"])
+    #expect(try #require(simulated["score"]) >= 475)
+    for name in ["score", "iterations", "environment steps", "policy fingerprint"] {
+      #expect(real[name] == simulated[name], "\(name), in this process")
+      #expect(apart[name] == simulated[name], "\(name), with two nodes")
+    }
+  }
+
+  @Test(
+    "a graph and independent tasks run for real, as one node and as two",
+    arguments: [[], ["--nodes", "2"]])
+  func declared(_ place: [String]) throws {
+    let sandbox = try Sandbox([
+      "graph.yaml": """
+      experiment: graph
+      title: "Graph"
+      cluster: {profile: small.yaml}
+      workload:
+        graph:
+          - {id: split, duration: 1ms, returns: 2, output: 1KB}
+          - {id: work, duration: 20ms, needs: [split], count: 3, output: 100KB}
+          - {id: join, duration: 1ms, needs: [work]}
+      measures: [{name: makespan, unit: ms}]
+      checks:
+        - {check: value, min: 22, note: "three levels"}
+
+      """,
+      "load.yaml": """
+      experiment: load
+      title: "Load"
+      cluster: {profile: small.yaml}
+      workload:
+        generator: independent
+        with: {tasks: 500, window: 4, duration: 10us}
+      measures: [throughput]
+
+      """,
+    ])
+    for file in ["graph", "load"] {
+      let outcome = try sandbox.run(
+        ["run", "\(file).yaml", "--world", "real", "--out", file] + place)
+      #expect(outcome.code == 0, Comment(rawValue: outcome.output + outcome.errors))
+      let rows = try sandbox.read("\(file)/rows.csv").split(separator: "\n")
+      #expect(rows.count == 2 && rows[1].contains(",real,real,osdi18,"))
+    }
+    #expect(sandbox.files(in: "load").contains { $0.hasSuffix(".hgrm") })
+  }
+
+  @Test("rows, manifest and the heading say that it was real, and what ran")
+  func origin() throws {
+    let sandbox = try Sandbox(["w.yaml": Sandbox.words])
+    let outcome = try sandbox.run("run", "w.yaml", "--world", "real", "--seed", "3")
+    #expect(outcome.code == 0, Comment(rawValue: outcome.output + outcome.errors))
+    #expect(outcome.output.contains("1 run, real, 1 node with {CPU: 6} in all, in this process"))
+    #expect(try sandbox.read("Results/words-real/rows.csv").contains(",real,real,osdi18,"))
+    let manifest = try sandbox.read("Results/words-real/manifest.json")
+    #expect(manifest.contains("\"world\" : \"real\""))
+    #expect(manifest.contains("3 nodes with {CPU: 6} in all"))
+    #expect(manifest.contains("\"fingerprints\" : [\n\n  ]"))
+  }
+
+  @Test(
+    "what does not fit this machine, or makes no sense, is said before anything runs",
+    arguments: [
+      (["--set", "cluster.nodes=5000"], "CPU: 10000", "--cpus"),
+      (["--set", "cluster.nodes=5000"], "this machine has", "--set cluster.nodes=2"),
+      (["--store", "1B"], "larger than an object store", "--store"),
+      (["--nodes", "0"], "--nodes is 0", "1 to 64"),
+      (["--nodes", "2", "--connect", "127.0.0.1:1"], "--nodes", "--connect"),
+      (["--connect", "nowhere"], "--connect", "HOST:PORT"),
+      (["--store", "much"], "--store much", "512MiB"),
+    ])
+  func refused(_ arguments: [String], _ what: String, _ hint: String) throws {
+    let sandbox = try Sandbox(["w.yaml": Sandbox.words])
+    let outcome = try sandbox.run(["run", "w.yaml", "--world", "real"] + arguments)
+    #expect(outcome.code == 2)
+    #expect(outcome.errors.contains(what) && outcome.errors.contains(hint))
+    #expect(outcome.errors.split(separator: "\n").count == 1)
+    #expect(!sandbox.listing().contains("Results"))
+  }
+
+  @Test("options of the real world are refused for the simulated one")
+  func simulatedOptions() throws {
+    let outcome = try Sandbox().run("run", "w.yaml", "--nodes", "2")
+    #expect(outcome.code == 2)
+    #expect(outcome.errors.contains("--nodes is for --world real"))
+  }
+
+  @Test("with fewer processes than the file has nodes, their resources are dealt out")
+  func plan() throws {
+    let sandbox = try Sandbox(["w.yaml": Sandbox.words])
+    let file = try WorkloadFile.load(sandbox.folder.appendingPathComponent("w.yaml").path)
+    let cell = try PreparedCell(try file.cells()[0])
+    func cpus(_ place: RealWorldOptions.Place, _ cpus: Int? = nil) throws -> [Double] {
+      var options = RealWorldOptions()
+      options.place = place
+      options.cpus = cpus
+      return try RealPlan(cell, options).nodes.map { $0.resources.amount(0) }
+    }
+    #expect(try cpus(.inProcess) == [6])
+    #expect(try cpus(.processes(2)) == [4, 2])
+    #expect(try cpus(.processes(9)) == [2, 2, 2], "no more nodes than the file has")
+    #expect(try cpus(.processes(4), 1) == [1, 1, 1, 1], "unless they are given their CPUs")
+  }
+}
