@@ -43,7 +43,8 @@ struct SeparateTablesLossTests {
 
   // MARK: Workers
 
-  @Test("A worker that dies in a task: its result carries the error, and the node runs the next task")
+  @Test(
+    "A worker that dies in a task: its result carries the error, and the node runs the next task")
   func workerDiesRunning() throws {
     let cluster = try cluster()
     let first = cluster.submit(returns: 2)

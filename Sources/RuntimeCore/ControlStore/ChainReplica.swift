@@ -245,6 +245,13 @@ public struct ChainReplica: ~Copyable {
       }
       return
     }
+    if !tables.lostNodes.isEmpty && tables.lostNodes.contains(node) {
+      // The news of the copy came later than that of the loss.
+      if let entry = tables.removeLocation(object, node) {
+        loseIfGone(object, entry, into: &effects)
+      }
+      return
+    }
     tellLocation(of: object, entry, node, into: &effects)
   }
 

@@ -68,17 +68,9 @@ extension Raylet {
     actor.pointee.worker = worker.index
     actor.pointee.isAlive = true
     actor.pointee.failure = failure
-    effects.append(.send(.actorCreated(creation, node), to: map.head(shard(creation))))
+    let held = failure == .actorDied ? actors.takeHeldBack(creation, specs, tasks) : []
     runMethods(of: slot, at: now, into: &effects)
-    if failure == .actorDied { endHeldBack(creation, at: now, into: &effects) }
-  }
-
-  private mutating func endHeldBack(
-    _ creation: TaskHandle, at now: Instant, into effects: inout EffectBuffer<Effect>
-  ) {
-    for slot in actors.takeHeldBack(creation, specs, tasks) {
-      complete(slot, .actorDied, at: now, into: &effects)
-    }
+    for method in held { complete(method, .actorDied, at: now, into: &effects) }
   }
 
   mutating func methodReady(
@@ -136,10 +128,12 @@ extension Raylet {
   ) {
     let record = workers.pointer(worker).pointee
     let isActor = record.actor != WorkerPool.none
+    var held: [UInt32] = []
     if isActor {
       let actor = actors.pointer(record.actor)
       actor.pointee.failure = .actorDied
       actor.pointee.running = 0
+      held = actors.takeHeldBack(actor.pointee.creation, specs, tasks)
       giveBack(specs.demand(actor.pointee.creation), record.gpus)
     } else if record.task != WorkerPool.none {
       let demand = specs.demand(shape: tasks.pointer(record.task).pointee.shape)
@@ -156,10 +150,8 @@ extension Raylet {
       }
       slot = next
     }
-    if isActor {
-      runMethods(of: record.actor, at: now, into: &effects)
-      endHeldBack(actors.pointer(record.actor).pointee.creation, at: now, into: &effects)
-    }
+    if isActor { runMethods(of: record.actor, at: now, into: &effects) }
+    for method in held { complete(method, .actorDied, at: now, into: &effects) }
     pipelinesAreFull = false
     dispatch(at: now, into: &effects)
   }

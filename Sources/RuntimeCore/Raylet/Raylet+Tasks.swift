@@ -316,6 +316,11 @@ extension Raylet {
       }
     }
     uncommitted += 1
+    // Where the actor lives comes first: a node that dies between the two leaves no actor that is
+    // neither alive nor dead.
+    if spec.kind == .actorCreation {
+      effects.append(.send(.actorCreated(task.handle, node), to: map.head(shard(task.handle))))
+    }
     effects.append(
       .send(.taskCompleted(task.handle, node, status), to: map.head(shard(task.handle))))
     for index in 0..<Int32(spec.returns) {

@@ -46,7 +46,8 @@ struct TestNode: Sendable {
   /// A program that submits `make` and waits for the result, which is its own.
   let nest: FunctionID
 
-  init(cpus: Int = 2, store: Int = 64 << 20, _ change: (inout Parameters) -> Void = { _ in }) throws {
+  init(cpus: Int = 2, store: Int = 64 << 20, _ change: (inout Parameters) -> Void = { _ in }) throws
+  {
     let functions = FunctionTable()
     let make = functions.register(
       "make",
@@ -82,7 +83,8 @@ struct TestNode: Sendable {
           let object = client.make([pattern], function: make)
           let status = await client.get(object)
           guard status == .value, pattern.matches(client.bytes(object)) else {
-            throw TestFailure(description: "the inner task ended with \(String(describing: status))")
+            throw TestFailure(
+              description: "the inner task ended with \(String(describing: status))")
           }
           client.free(object)
           return { output in
