@@ -109,7 +109,8 @@ let package = Package(
     .testTarget(
       name: "RuntimeCoreTests", dependencies: ["RuntimeCore", "Scheduling", "Primitives"]),
     .testTarget(
-      name: "WireFormatTests", dependencies: ["WireFormat", "RuntimeCore", "Primitives"]),
+      name: "WireFormatTests",
+      dependencies: ["WireFormat", "RuntimeCore", "Scheduling", "Primitives"]),
     .testTarget(
       name: "SimulationTests",
       dependencies: [

@@ -26,7 +26,8 @@ public struct NodeDescription: Sendable, Equatable {
 /// the bounds that follow for resources and counts, and the store's bookkeeping.
 ///
 /// It holds no lock, reads no clock and talks to nobody: see ARCHITECTURE.md, "The seam". It does
-/// not yet recover from the loss of a node or a worker; attempts and epochs are carried for that.
+/// not yet recover from the loss of a node or a worker: what they had ends with an error. Attempts and
+/// epochs are carried for recovery.
 public struct Raylet: ~Copyable {
   enum Timer {
     /// Drivers use slot numbers as purposes: this one is none.
