@@ -34,8 +34,6 @@ public final class Client: @unchecked Sendable {
   private var fetches: [UInt64: [UnsafeContinuation<Void, Never>]] = [:]
   /// Requests that ended before the program came to wait for them.
   private var ended: [UInt32: RequestOutcome] = [:]
-  /// Hears of wanted results that nobody waits for.
-  public var onResult: ((ObjectHandle, ObjectStatus) -> Void)?
 
   init(
     _ core: consuming ClientCore, cluster: Cluster, isThread: Bool = false, host: any ClientHost
@@ -227,8 +225,6 @@ public final class Client: @unchecked Sendable {
         } else {
           ended[request.number] = outcome
         }
-      case .resultArrived(let object, let status):
-        onResult?(object, status)
       }
     }
     core.pointee.events.removeAll()

@@ -6,7 +6,6 @@ import WireFormat
 struct ClientEvent: BitwiseCopyable {
   enum Kind: BitwiseCopyable {
     case requestEnded(RequestID, RequestOutcome)
-    case resultArrived(ObjectHandle, ObjectStatus)
   }
   var kind: Kind
 }
@@ -202,15 +201,8 @@ struct ClientCore: ~Copyable {
 
   /// Handles one run of frames from the node.
   mutating func receive(_ frames: UnsafeRawBufferPointer) throws(FrameError) {
-    guard let base = frames.baseAddress else { return }
-    var offset = 0
-    while offset < frames.count {
-      let rest = UnsafeRawBufferPointer(start: base + offset, count: frames.count - offset)
-      guard let length = try FrameHeader.frameLength(in: rest, limit: rest.count) else {
-        throw FrameError(.truncated, "frame", found: UInt64(rest.count), expected: 16)
-      }
-      let frame = UnsafeRawBufferPointer(start: base + offset, count: length)
-      offset += length
+    var frames = FrameRun(frames)
+    while let frame = try frames.next() {
       if frame[4] == ValueFrame.kind {
         try receiveValue(frame)
         continue
@@ -269,8 +261,9 @@ struct ClientCore: ~Copyable {
         try? port.encoder.encode(message, from: address, to: target, into: &port.writer)
       case .startTimer(let token, let delay):
         timers.append(PendingTimer(token: token, delay: delay))
-      case .resultArrived(let object, let status):
-        events.append(ClientEvent(kind: .resultArrived(object, status)))
+      case .resultArrived:
+        // Nobody asked: the result is there when the program does.
+        break
       case .requestEnded(let request, let outcome):
         events.append(ClientEvent(kind: .requestEnded(request, outcome)))
       default:

@@ -91,7 +91,6 @@ public final class LoopClient: TaskExecutor, ClientHost, LinkDelegate, @unchecke
       let result = await Swift.Result.capturing { try await program(client) }
       client.flushFreed()
       _ = client.endTurn()
-      _ = self
       return try result.get()
     }
     return try await task.value

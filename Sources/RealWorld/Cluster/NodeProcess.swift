@@ -172,7 +172,6 @@ public final class NodeProcess: @unchecked Sendable {
   /// Stands in for the delegate of the link to the head until the node knows its number.
   private final class LateDelegate: LinkDelegate, @unchecked Sendable {
     private var target: (any LinkDelegate)?
-    private var end: LinkEnd?
 
     func attach(_ target: any LinkDelegate) { self.target = target }
     func linkReceived(_ link: Link, frames: UnsafeRawBufferPointer) {

@@ -274,7 +274,7 @@ extension NodeCore {
   }
 
   mutating func restore(_ object: ObjectHandle, _ slot: UInt32) {
-    if let value = values.pointer(object.key), !bringBack(value) { failedRestores += 1 }
+    if let value = values.pointer(object.key) { _ = bringBack(value) }
     queue.append(
       Envelope(message: .objectRestored(slot), source: rayletAddress, target: rayletAddress))
   }

@@ -101,10 +101,6 @@ struct NodeCore: ~Copyable {
   private var touchedWorkers = RingQueue<UInt32>()
   /// The arguments of tasks under way, by task.
   private var arguments = WordMap<UnsafeMutablePointer<ArgumentBlock>>()
-  /// Messages that had nowhere to go.
-  var undelivered = 0
-  /// Objects that could not be brought back from disk.
-  var failedRestores = 0
 
   init(_ plan: NodePlan, _ memory: consuming ObjectMemory) {
     self.plan = plan
@@ -251,16 +247,9 @@ struct NodeCore: ~Copyable {
   mutating func receive(
     _ frames: UnsafeRawBufferPointer, from number: UInt32
   ) throws(FrameError) {
-    guard let base = frames.baseAddress else { return }
     let port = self.port(number)
-    var offset = 0
-    while offset < frames.count {
-      let rest = UnsafeRawBufferPointer(start: base + offset, count: frames.count - offset)
-      guard let length = try FrameHeader.frameLength(in: rest, limit: rest.count) else {
-        throw FrameError(.truncated, "frame", found: UInt64(rest.count), expected: 16)
-      }
-      let frame = UnsafeRawBufferPointer(start: base + offset, count: length)
-      offset += length
+    var frames = FrameRun(frames)
+    while let frame = try frames.next() {
       if frame[4] >= FrameHeader.firstUpperKind {
         try receiveUpper(frame, from: number, port)
         drain()
@@ -429,7 +418,6 @@ struct NodeCore: ~Copyable {
   private mutating func dropMessage(
     _ message: Message, to target: Address, from source: Address
   ) {
-    undelivered += 1
     var writer = FrameWriter()
     var encoder = MessageEncoder(specs: specs, payloads: payloads)
     try? encoder.encode(message, from: source, to: target, into: &writer)
@@ -440,8 +428,7 @@ struct NodeCore: ~Copyable {
   private mutating func execute(_ task: TaskHandle, on worker: WorkerID) {
     let spec = specs[task]
     var command = WorkerCommand(
-      task: task, function: spec.function, actor: spec.actor, returns: spec.returns,
-      body: spec.body, taskKind: spec.kind, kind: .execute, work: spec.work,
+      task: task, function: spec.function, returns: spec.returns, work: spec.work,
       outputSize: spec.outputSize, arguments: nil, id: spec.id)
     if spec.argumentCount > 0 || spec.valueBytes > 0 { command.arguments = gather(task) }
     let target = workers[Int(worker.index)]!._withUnsafeGuaranteedRef { $0 }

@@ -3,29 +3,16 @@ import RuntimeCore
 
 /// One task for a worker thread.
 struct WorkerCommand: BitwiseCopyable, @unchecked Sendable {
-  enum Kind: UInt8, BitwiseCopyable { case execute, stop }
-
   var task: TaskHandle
   var function: FunctionID
-  /// For methods and constructors: the actor, by its creation's handle.
-  var actor: TaskHandle
   var returns: UInt16
-  var body: TaskBody
-  var taskKind: TaskKind
-  var kind: Kind
   /// What a modelled task lasts, and the size of each of its results.
   var work: TimeSpan
   var outputSize: ByteCount
   /// Nil without arguments.
   var arguments: UnsafeMutablePointer<ArgumentBlock>?
+  /// The identity of a program: that of its task.
   var id: TaskID
-
-  static var stop: WorkerCommand {
-    WorkerCommand(
-      task: .none, function: FunctionID(0), actor: .none, returns: 0, body: .modelled,
-      taskKind: .task, kind: .stop, work: .zero, outputSize: .zero, arguments: nil,
-      id: TaskID(high: 0, low: 0))
-  }
 }
 
 /// The arguments of one call, in one block of the heap: this head, then the spans of the objects, then

@@ -6,32 +6,18 @@ import Synchronization
 /// A run of frames that does not fit before the end of the ring starts again at its beginning; a
 /// mark tells the consumer to skip the rest.
 public struct FrameRing: @unchecked Sendable {
-  struct Ends: ~Copyable {
-    let head = Atomic<Int>(0)
-    var gap0: InlineArray<15, UInt64> = .init(repeating: 0)
-    let tail = Atomic<Int>(0)
-    var gap1: InlineArray<15, UInt64> = .init(repeating: 0)
-    // The producer's own.
-    var written = 0
-    var knownHead = 0
-    var gap2: InlineArray<14, UInt64> = .init(repeating: 0)
-    // The consumer's own.
-    var read = 0
-    var gap3: InlineArray<15, UInt64> = .init(repeating: 0)
-  }
-
   private static let skip = UInt32.max
   /// Runs begin at multiples of this, so that a mark always has room.
   private static let alignment = 8
 
-  private let ends: UnsafeMutablePointer<Ends>
+  private let ends: UnsafeMutablePointer<RingEnds>
   private let bytes: UnsafeMutableRawPointer
   private let capacity: Int
 
   private init(capacity: Int) {
     self.capacity = capacity
     ends = .allocate(capacity: 1)
-    ends.initialize(to: Ends())
+    ends.initialize(to: RingEnds())
     bytes = .allocate(byteCount: capacity, alignment: 64)
   }
 

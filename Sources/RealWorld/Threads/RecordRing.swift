@@ -6,30 +6,13 @@ import Synchronization
 /// Both ends keep the other's position as they last saw it and look again only when they run out.
 /// The ring is a view on storage that `allocate` makes and `deallocate` frees.
 public struct RecordRing<Record: BitwiseCopyable>: @unchecked Sendable {
-  /// The producer's and the consumer's positions lie on cache lines of their own (two lines apart,
-  /// because processors fetch pairs).
-  struct Ends: ~Copyable {
-    let head = Atomic<Int>(0)
-    var gap0: InlineArray<15, UInt64> = .init(repeating: 0)
-    let tail = Atomic<Int>(0)
-    var gap1: InlineArray<15, UInt64> = .init(repeating: 0)
-    // The producer's own.
-    var written = 0
-    var knownHead = 0
-    var gap2: InlineArray<14, UInt64> = .init(repeating: 0)
-    // The consumer's own.
-    var read = 0
-    var knownTail = 0
-    var gap3: InlineArray<14, UInt64> = .init(repeating: 0)
-  }
-
-  private let ends: UnsafeMutablePointer<Ends>
+  private let ends: UnsafeMutablePointer<RingEnds>
   private let records: UnsafeMutablePointer<Record>
   private let mask: Int
 
   private init(capacity: Int) {
     ends = .allocate(capacity: 1)
-    ends.initialize(to: Ends())
+    ends.initialize(to: RingEnds())
     records = .allocate(capacity: capacity)
     mask = capacity - 1
   }
