@@ -24,8 +24,11 @@ public struct WorkerID: Hashable, Sendable, BitwiseCopyable {
   @inlinable public static var none: WorkerID { WorkerID(Int(UInt32.max)) }
 }
 
-/// The lasting identity of a task: a hash of the submitting task and a counter, so that a replayed
-/// parent creates children with the same identities (domain: "deterministic ids").
+/// The lasting identity of a task: a hash of the submitting task in `high` and a counter in `low`, so
+/// that a replayed parent creates children with the same identities (domain: "deterministic ids").
+///
+/// Two parents share a `high` with probability 2⁻⁶⁴. Siblings have successive `low`s: tables that are
+/// looked up by identity keep them side by side.
 @frozen
 public struct TaskID: Hashable, Sendable, BitwiseCopyable {
   public var high: UInt64
@@ -42,23 +45,28 @@ public struct TaskID: Hashable, Sendable, BitwiseCopyable {
     return start.child(UInt64(truncatingIfNeeded: driver))
   }
 
+  /// The whole identity in one word: a hash that differs between tasks but with probability 2⁻⁶⁴.
+  @inlinable public var word: UInt64 { mix64(high ^ (low &* 0x9E37_79B9_7F4A_7C15)) }
+
+  /// What the identities of this task's children have in common.
+  @inlinable public var family: UInt64 { mix64(word &+ 0xD1B5_4A32_D192_ED03) }
+
   /// The identity of this task's child number `counter`.
   @inlinable public func child(_ counter: UInt64) -> TaskID {
-    let a = mix64(high ^ (counter &* 0x9E37_79B9_7F4A_7C15))
-    let b = mix64(low &+ a ^ (counter &+ 0xD1B5_4A32_D192_ED03))
-    return TaskID(high: a, low: b)
+    TaskID(high: family, low: counter)
   }
 
   /// The GCS shard that holds this task and every object it produces.
   @inlinable public func shard(of count: UInt32) -> UInt32 {
+    if count == 1 { return 0 }
     // Multiply-shift instead of a remainder: uniform, and no division on the hot path.
-    UInt32(truncatingIfNeeded: (UInt64(UInt32(truncatingIfNeeded: low)) &* UInt64(count)) >> 32)
+    return UInt32(truncatingIfNeeded: ((word & 0xFFFF_FFFF) &* UInt64(count)) >> 32)
   }
 }
 
 extension TaskID: CustomStringConvertible {
   public var description: String {
-    let digits = String(high, radix: 16)
+    let digits = String(word, radix: 16)
     return String(repeating: "0", count: 16 - digits.count) + digits
   }
 }
@@ -102,13 +110,14 @@ public struct ObjectHandle: Hashable, Sendable, BitwiseCopyable {
     self.index = index
   }
 
-  /// One word for hashing and for storage in tables.
+  /// One word for hashing and for storage in tables: the results of tasks whose handles follow each
+  /// other have keys that do.
   @inlinable public var key: UInt64 {
-    UInt64(producer.index) << 32 | UInt64(UInt32(bitPattern: index))
+    UInt64(UInt32(bitPattern: index)) << 32 | UInt64(producer.index)
   }
   @inlinable public init(key: UInt64) {
-    self.producer = TaskHandle(UInt32(truncatingIfNeeded: key >> 32))
-    self.index = Int32(bitPattern: UInt32(truncatingIfNeeded: key))
+    self.producer = TaskHandle(UInt32(truncatingIfNeeded: key))
+    self.index = Int32(bitPattern: UInt32(truncatingIfNeeded: key >> 32))
   }
 }
 

@@ -56,7 +56,7 @@ public struct TaskSpec: Sendable, BitwiseCopyable {
   public var actor: TaskHandle
   /// For methods: the caller's call number on that actor, from 0.
   public var sequence: UInt32
-  /// The program that submitted it: the lower half of its root task's identity.
+  /// The program that submitted it: the word of its root task's identity (`TaskID.word`).
   public var caller: UInt64 = 0
 
   @inlinable public init(

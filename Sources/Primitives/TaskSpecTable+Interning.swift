@@ -1,16 +1,13 @@
 extension TaskSpecTable {
   // MARK: Identities
 
-  /// The lower half of an identity is a hash of 64 bits: it stands for the whole in the index.
-  static func key(_ id: TaskID) -> UInt64 { id.low == .max ? 0 : id.low }
-
   @usableFromInline func addToIndex(_ handle: TaskHandle, _ id: TaskID) {
-    storage.pointee.index.set(Self.key(id), handle)
+    storage.pointee.index.set(id, handle)
   }
 
   /// The handle of a task that this process knows; nil also when the table does not intern.
   public func find(_ id: TaskID) -> TaskHandle? {
-    guard let handle = storage.pointee.index[Self.key(id)], pointer(handle).pointee.id == id
+    guard let handle = storage.pointee.index[id], pointer(handle).pointee.id == id
     else { return nil }
     return handle
   }

@@ -22,8 +22,8 @@ public struct TaskSpecTable: @unchecked Sendable {
     @usableFromInline var freeRuns: UnsafeMutablePointer<UInt32>
     @usableFromInline var demands: UnsafeMutablePointer<ResourceVector>
     @usableFromInline var pendingFree = RingQueue<TaskHandle>()
-    /// By the lower half of the identity; filled only with interning.
-    @usableFromInline var index = WordMap<TaskHandle>(isSparse: true)
+    /// By identity; filled only with interning.
+    var index = SiblingIndex()
     @usableFromInline let isInterning: Bool
     /// Arguments by value, by handle.
     @usableFromInline var values = WordMap<UnsafeMutableRawBufferPointer>()
@@ -192,7 +192,7 @@ public struct TaskSpecTable: @unchecked Sendable {
 
   private func remove(_ handle: TaskHandle, _ spec: TaskSpec) {
     if spec.extras != 0 { removeExtras(handle, spec) }
-    if storage.pointee.isInterning { storage.pointee.index.remove(Self.key(spec.id)) }
+    if storage.pointee.isInterning { storage.pointee.index.remove(spec.id) }
     storage.pointee.specs.remove(handle.index)
   }
 

@@ -74,16 +74,22 @@ public struct LocalView: Sendable, BitwiseCopyable {
   public var workers: Int
   /// Inputs of the task that are not in the local store.
   public var missingInputs: Int
+  /// Smoothed execution time here, in seconds; before the first task has ended, a prior guess.
+  public var averageTaskSeconds: Double
+  /// Other nodes that a task could go to.
+  public var peers: Int
 
   @inlinable public init(
     total: ResourceVector, available: ResourceVector, queueLength: Int, workers: Int,
-    missingInputs: Int
+    missingInputs: Int, averageTaskSeconds: Double, peers: Int
   ) {
     self.total = total
     self.available = available
     self.queueLength = queueLength
     self.workers = workers
     self.missingInputs = missingInputs
+    self.averageTaskSeconds = averageTaskSeconds
+    self.peers = peers
   }
 }
 

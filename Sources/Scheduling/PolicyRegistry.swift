@@ -23,6 +23,12 @@ public enum PolicyRegistry {
       s throws(PolicyError) in try QueueThreshold(s)
     },
     .init(
+      name: "WaitThreshold",
+      summary: "keep unless the wait would be long, by the node's average task, or a resource lacks"
+    ) {
+      s throws(PolicyError) in try WaitThreshold(s)
+    },
+    .init(
       name: "Immediate", summary: "keep only what can start at once (the code of Ray up to 0.5)"
     ) {
       s throws(PolicyError) in try Immediate(s)

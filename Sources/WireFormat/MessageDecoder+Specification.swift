@@ -29,14 +29,86 @@ extension MessageDecoder {
 
   /// Reads a specification up to the end of the frame and interns it with all that it names. A task
   /// that is known already stays as it is: specifications never change.
+  ///
+  /// - Parameter isModel: the next one may say only how it differs from this one.
   mutating func specification(
-    _ flags: UInt8, demand: ResourceVector?, _ reader: inout FrameReader,
+    _ flags: UInt8, demand: ResourceVector?, isModel: Bool = true, _ reader: inout FrameReader,
     _ borrowed: inout EffectBuffer<TaskHandle>
   ) throws(FrameError) -> TaskHandle {
     guard flags & ~FrameFlags.ofSpecification == 0 else {
       throw .make(.mismatch, "flags", flags, FrameFlags.ofSpecification)
     }
-    try reader.require(68, "specification")
+    var spec: TaskSpec
+    let hasActor = flags & FrameFlags.hasActor != 0
+    var actor = lastActor
+    if flags & FrameFlags.isLikeLast != 0 {
+      spec = try difference(hasActor, demand, &reader)
+    } else {
+      spec = try wholeSpecification(&reader)
+    }
+    let argumentCount = Int(reader.load(UInt32.self))
+    guard argumentCount <= Self.mostArguments else {
+      throw .make(.aboveLimit, "number of arguments", argumentCount, Self.mostArguments)
+    }
+    guard hasActor || spec.kind != .actorMethod else {
+      throw .make(.mismatch, "actors of a method", 0, 1)
+    }
+    let valueCount = Int(spec.valueBytes)
+    let values = flags & (FrameFlags.hasValues | FrameFlags.hasFiller)
+    guard values == 0 || values.nonzeroBitCount == 1 && valueCount > 0 else {
+      throw .make(.mismatch, "flags", flags, 0)
+    }
+    let namesActor = hasActor && flags & FrameFlags.isLikeLast == 0
+    try reader.requireExactly(
+      (namesActor ? 16 : 0) + 20 * argumentCount + (values == 0 ? 0 : valueCount),
+      "arguments of a task")
+    if namesActor { actor = reader.loadTask() }
+    if flags & FrameFlags.isLikeLast == 0 {
+      spec.shape = try localShape(spec.shape, demand)
+      if isModel {
+        last = spec
+        lastActor = hasActor ? actor : nil
+      }
+    }
+
+    let id = spec.id
+    let known = specs.find(id)
+    if let known, !specs[known].isStub {
+      specs.retain(known)
+      borrowed.append(known)
+      return known
+    }
+    if hasActor, let actor { spec.actor = try named(actor, by: id, &borrowed) }
+    if argumentCount > argumentCapacity { growArguments(argumentCount) }
+    for i in 0..<argumentCount {
+      let argument = reader.loadObject()
+      (arguments + i).initialize(
+        to: ObjectHandle(
+          producer: try named(argument.producer, by: id, &borrowed), index: argument.index))
+    }
+    let list = UnsafeBufferPointer(start: arguments, count: argumentCount)
+    let handle: TaskHandle
+    if let known {
+      specs.retain(known)
+      specs.define(known, spec, arguments: list)
+      handle = known
+    } else {
+      handle = specs.insert(spec, arguments: list)
+    }
+    borrowed.append(handle)
+    if flags & FrameFlags.hasValues != 0 {
+      specs.setValueArguments(reader.loadBytes(valueCount), of: handle)
+    }
+    return handle
+  }
+
+  /// The fixed part of a specification that travels whole, up to the number of its arguments, with the
+  /// sender's number of its demand.
+  @inline(__always)
+  private mutating func wholeSpecification(
+    _ reader: inout FrameReader
+  ) throws(FrameError) -> TaskSpec {
+    try reader.require(FrameFlags.specificationByteCount, "specification")
     let id = reader.loadTask()
     let work = TimeSpan(nanoseconds: reader.load(UInt64.self))
     let outputSize = try size(&reader)
@@ -63,57 +135,29 @@ extension MessageDecoder {
     let sequence = reader.load(UInt32.self)
     let valueCount = Int(reader.load(UInt32.self))
     let caller = reader.load(UInt64.self)
-    let argumentCount = Int(reader.load(UInt32.self))
-    guard argumentCount <= Self.mostArguments else {
-      throw .make(.aboveLimit, "number of arguments", argumentCount, Self.mostArguments)
-    }
-    let hasActor = flags & FrameFlags.hasActor != 0
-    guard hasActor || kind != .actorMethod else {
-      throw .make(.mismatch, "actors of a method", 0, 1)
-    }
-    let values = flags & (FrameFlags.hasValues | FrameFlags.hasFiller)
-    guard values == 0 || values.nonzeroBitCount == 1 && valueCount > 0 else {
-      throw .make(.mismatch, "flags", flags, 0)
-    }
-    try reader.requireExactly(
-      (hasActor ? 16 : 0) + 20 * argumentCount + (values == 0 ? 0 : valueCount),
-      "arguments of a task")
-    let shape = try localShape(remoteShape, demand)
-
-    let known = specs.find(id)
-    if let known, !specs[known].isStub {
-      specs.retain(known)
-      borrowed.append(known)
-      return known
-    }
     var spec = TaskSpec(
-      id: id, function: function, shape: shape, work: work, outputSize: outputSize,
-      returns: Int(returns), valueBytes: valueCount, kind: kind, body: body,
+      id: id, function: function, shape: remoteShape, work: work,
+      outputSize: outputSize, returns: Int(returns), valueBytes: valueCount, kind: kind, body: body,
       submitter: submitter.raw, sequence: sequence)
     spec.attempt = attempt
     spec.caller = caller
-    if hasActor { spec.actor = try named(reader.loadTask(), by: id, &borrowed) }
-    if argumentCount > argumentCapacity { growArguments(argumentCount) }
-    for i in 0..<argumentCount {
-      let argument = reader.loadObject()
-      (arguments + i).initialize(
-        to: ObjectHandle(
-          producer: try named(argument.producer, by: id, &borrowed), index: argument.index))
+    return spec
+  }
+
+  /// A specification that says only how it differs from the last one, up to the number of its
+  /// arguments.
+  @inline(__always)
+  private mutating func difference(
+    _ hasActor: Bool, _ demand: ResourceVector?, _ reader: inout FrameReader
+  ) throws(FrameError) -> TaskSpec {
+    try reader.require(FrameFlags.differenceByteCount, "difference of specifications")
+    guard var spec = last, demand == nil, hasActor == (lastActor != nil) else {
+      throw .make(.mismatch, "specification before this one", 0, 1)
     }
-    let list = UnsafeBufferPointer(start: arguments, count: argumentCount)
-    let handle: TaskHandle
-    if let known {
-      specs.retain(known)
-      specs.define(known, spec, arguments: list)
-      handle = known
-    } else {
-      handle = specs.insert(spec, arguments: list)
-    }
-    borrowed.append(handle)
-    if flags & FrameFlags.hasValues != 0 {
-      specs.setValueArguments(reader.loadBytes(valueCount), of: handle)
-    }
-    return handle
+    spec.id.low = reader.load(UInt64.self)
+    spec.sequence = reader.load(UInt32.self)
+    spec.valueBytes = reader.load(UInt32.self)
+    return spec
   }
 
   /// Interns a task that the specification of `id` names: never itself, for it would then hold

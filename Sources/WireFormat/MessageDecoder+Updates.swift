@@ -69,7 +69,12 @@ extension MessageDecoder {
     if kind == .taskLogged {
       try reader.require(4, "logged task")
       let node = try node(&reader)
-      message = .taskLogged(try specification(inner, demand: demand, &reader, &borrowed), node)
+      guard inner & FrameFlags.isLikeLast == 0 else {
+        throw .make(.mismatch, "flags of an update", inner, 0)
+      }
+      let task = try specification(
+        inner, demand: demand, isModel: false, &reader, &borrowed)
+      message = .taskLogged(task, node)
     } else {
       guard demand == nil, inner == 0 else {
         throw .make(.mismatch, "flags of an update", inner, 0)

@@ -47,6 +47,9 @@ public struct MessageDecoder: ~Copyable {
   var shapeCount = 0
   var arguments: UnsafeMutablePointer<ObjectHandle>
   var argumentCapacity: Int
+  /// The last specification that came whole, and its actor.
+  var last: TaskSpec?
+  var lastActor: TaskID?
 
   static var unknownShape: UInt16 { .max }
 

@@ -8,6 +8,8 @@ extension MessageEncoder {
     var flags: UInt8 = 0
     /// The shape that the other side has to know.
     var shape: UInt16?
+    /// The task whose specification makes up the body, unless it travels within an update.
+    var task = TaskHandle.none
   }
 
   @inline(__always) func plan(_ message: Message) -> Plan {
@@ -23,7 +25,8 @@ extension MessageEncoder {
     case .referencesFreed(let batch), .objectsFreed(let batch):
       Plan(size: 4 + 20 * payloads.batch(batch).pointee.count)
     case .workerBlocked, .workerUnblocked, .workerStarted, .workerLost, .objectRestored, .chunkSent,
-      .functionRegistered, .functionPublished, .nodeRegistered, .nodeLost, .updatesAcknowledged:
+      .functionRegistered, .functionPublished, .nodeRegistered, .nodeLost, .nodeJoined,
+      .updatesAcknowledged:
       Plan(size: 4)
     case .polled, .pollAnswered, .timerFired, .roomRequested: Plan(size: 8)
     case .objectPinned, .objectUnpinned, .objectRequested, .objectRefused, .locationsListed,
@@ -56,12 +59,14 @@ extension MessageEncoder {
     plan.size += 16
     // Its flags travel beside it.
     plan.flags = 0
+    plan.task = .none
     return plan
   }
 
   @inline(__always) private func plan(_ task: TaskHandle, extra: Int, flags: UInt8) -> Plan {
     let spec = specs[task]
-    var plan = Plan(size: 68 + extra, flags: flags, shape: spec.shape)
+    var plan = Plan(
+      size: FrameFlags.specificationByteCount + extra, flags: flags, shape: spec.shape, task: task)
     plan.size += 20 * spec.argumentCount
     if spec.actor != .none {
       plan.size += 16
@@ -115,7 +120,8 @@ extension MessageEncoder {
     case .chunkSent(let push): output.put(push.slot)
     case .functionRegistered(let function), .functionPublished(let function):
       output.put(function.index)
-    case .nodeRegistered(let node), .nodeLost(let node): output.put(node.index)
+    case .nodeRegistered(let node), .nodeLost(let node), .nodeJoined(let node):
+      output.put(node.index)
     case .updatesAcknowledged(let sequence): output.put(sequence.value)
     case .polled(let token), .pollAnswered(let token), .timerFired(let token):
       output.put(token.purpose)
@@ -158,12 +164,42 @@ extension MessageEncoder {
     output.put(object.index)
   }
 
+  /// Whether the other side can make this specification from the last one that went out whole.
+  @inline(__always) func isLikeLast(_ task: TaskHandle) -> Bool {
+    guard let last else { return false }
+    let spec = specs[task]
+    return spec.id.high == last.id.high && spec.work == last.work
+      && spec.outputSize == last.outputSize && spec.shape == last.shape
+      && spec.returns == last.returns && spec.kind == last.kind && spec.body == last.body
+      && spec.attempt == last.attempt && spec.submitter == last.submitter
+      && spec.function == last.function && spec.caller == last.caller
+      && (spec.actor == .none ? last.actor == .none : isLastActor(spec.actor))
+  }
+
+  private func isLastActor(_ actor: TaskHandle) -> Bool {
+    last?.actor != TaskHandle.none && specs[actor].id == lastActor
+  }
+
+  mutating func remember(_ task: TaskHandle) {
+    last = specs[task]
+    let actor = specs[task].actor
+    if actor != .none { lastActor = specs[actor].id }
+  }
+
   /// The order of the fields is that of `MessageDecoder.specification`.
   @inline(__always)
   private func write(
     specification task: TaskHandle, _ flags: UInt8, into output: inout FrameOutput
   ) {
     precondition(!specs[task].isStub, "task \(task.index) is known by its identity only")
+    if flags & FrameFlags.isLikeLast != 0 {
+      output.put(specs[task].id.low)
+      output.put(specs[task].sequence)
+      output.put(specs[task].valueBytes)
+      output.put(UInt32(specs[task].argumentCount))
+      writeArguments(task, flags, into: &output)
+      return
+    }
     output.put(specs[task].id)
     output.put(specs[task].work.nanoseconds)
     output.put(specs[task].outputSize.bytes)
@@ -178,10 +214,16 @@ extension MessageEncoder {
     output.put(specs[task].sequence)
     output.put(specs[task].valueBytes)
     output.put(specs[task].caller)
-    let count = specs[task].argumentCount
-    output.put(UInt32(count))
+    output.put(UInt32(specs[task].argumentCount))
     if flags & FrameFlags.hasActor != 0 { output.put(specs[specs[task].actor].id) }
-    for i in 0..<count { write(specs.argument(task, i), into: &output) }
+    writeArguments(task, flags, into: &output)
+  }
+
+  @inline(__always)
+  private func writeArguments(
+    _ task: TaskHandle, _ flags: UInt8, into output: inout FrameOutput
+  ) {
+    for i in 0..<specs[task].argumentCount { write(specs.argument(task, i), into: &output) }
     if flags & FrameFlags.hasValues != 0 {
       output.put(specs.valueArguments(task))
     } else if flags & FrameFlags.hasFiller != 0 {

@@ -4,9 +4,9 @@ import RuntimeCore
 /// Writes the messages of one link as frames.
 ///
 /// Identities travel whole, handles stay at home. What depends on the link: a demand of resources
-/// is sent once, with the first specification of its shape. So every frame has to go out, in the
-/// order of the calls: a link that drops one is done for, and its successor starts with a new
-/// encoder.
+/// is sent once, with the first specification of its shape, and a specification like the one before it
+/// says only what differs. So every frame has to go out, in the order of the calls: a link that
+/// drops one is done for, and its successor starts with a new encoder.
 ///
 /// References: where one belongs to the message (see `Message.movesReferences`), it leaves this
 /// process with the frame, so the encoder releases it. Bodies (batches, heartbeats, updates) are
@@ -19,6 +19,9 @@ public struct MessageEncoder: ~Copyable {
   /// One byte for each shape: whether its demand has been sent.
   private var announced: UnsafeMutablePointer<Bool>
   private var announcedCapacity: Int
+  /// The last specification that went out whole, and its actor.
+  var last: TaskSpec?
+  var lastActor = TaskID(high: 0, low: 0)
 
   /// - Parameters:
   ///   - fillsModelledBytes: send as many zeros as the arguments by value are modelled to take,
@@ -52,6 +55,10 @@ public struct MessageEncoder: ~Copyable {
       plan.size += FrameFlags.announcementByteCount
       plan.flags |= FrameFlags.announcesShape
     }
+    if plan.task != .none && isLikeLast(plan.task) {
+      plan.size -= FrameFlags.savedByteCount(plan.flags)
+      plan.flags |= FrameFlags.isLikeLast
+    }
     let length = FrameHeader.byteCount + plan.size
     guard length <= frameLimit else { throw .make(.tooLong, "message", length, frameLimit) }
     let place = try writer.take(length)
@@ -65,11 +72,13 @@ public struct MessageEncoder: ~Copyable {
       markAnnounced(shape)
     }
     write(message, flags: plan.flags, into: &output)
+    if plan.task != .none && plan.flags & FrameFlags.isLikeLast == 0 { remember(plan.task) }
     assert(output.cursor == place + length, "\(message.kind) does not fill its frame")
     takeAway(message, target)
   }
 
-  /// Bytes of the frame that `encode` would write, without an announcement of a new demand.
+  /// Bytes of the frame that `encode` would write for a specification unlike the one before it,
+  /// without an announcement of a new demand.
   public func encodedSize(_ message: Message) -> Int {
     FrameHeader.byteCount + plan(message).size
   }
@@ -135,8 +144,19 @@ enum FrameFlags {
   /// Zeros in place of arguments by value that are only modelled.
   static var hasFiller: UInt8 { 16 }
 
-  static var ofSpecification: UInt8 { hasActor | hasValues | hasFiller }
+  /// The specification is like the last one on this link, but for its number among its siblings, its
+  /// sequence number and its arguments.
+  static var isLikeLast: UInt8 { 32 }
+
+  static var ofSpecification: UInt8 { hasActor | hasValues | hasFiller | isLikeLast }
   static var announcementByteCount: Int { 32 }
+  static var specificationByteCount: Int { 68 }
+  /// What is left of it when it is like the last one.
+  static var differenceByteCount: Int { 20 }
+
+  static func savedByteCount(_ flags: UInt8) -> Int {
+    specificationByteCount - differenceByteCount + (flags & hasActor != 0 ? 16 : 0)
+  }
 }
 
 extension Message {

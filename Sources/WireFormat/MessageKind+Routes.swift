@@ -7,8 +7,7 @@ extension MessageKind {
   public var crossesProcesses: Bool {
     switch self {
     case .taskFinished, .workerStarted, .workerLost, .timerFired, .chunkSent, .chunkArrived,
-      .roomRequested,
-      .objectPinned, .objectUnpinned, .objectRestored:
+      .roomRequested, .objectPinned, .objectUnpinned, .objectRestored, .nodeJoined:
       false
     default: true
     }
@@ -38,7 +37,7 @@ extension MessageKind {
     case .updatePropagated, .updatesAcknowledged: source == .replica && target == .replica
     case .timerFired: source == target
     case .taskFinished, .workerStarted, .workerLost, .chunkSent, .roomRequested, .objectPinned,
-      .objectUnpinned, .objectRestored:
+      .objectUnpinned, .objectRestored, .nodeJoined:
       target == .raylet
     }
   }

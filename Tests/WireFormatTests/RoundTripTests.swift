@@ -51,7 +51,69 @@ struct RoundTripTests {
       #expect(link.far[far].shape != shape)
       link.consume(received)
     }
-    #expect(sizes == [116, 84, 84])
+    #expect(sizes == [116, 36, 36])
+  }
+
+  @Test("A specification like the last one says what differs, and any other goes whole")
+  func differences() throws {
+    var link = Link()
+    var messages = RandomMessages(link.near, link.nearPayloads, seed: 11)
+    let parent = TaskID.root(driver: 0, seed: 2)
+    let actors = [link.near.intern(messages.id()), link.near.intern(messages.id())]
+    let shapes = [1, 2].map { link.near.shape(ResourceVector(cpus: $0)) }
+    var saved = 0
+    for number in UInt64(0)..<3000 {
+      // Mostly siblings of one kind; now and then one field is another one.
+      func one<Value>(_ usual: Value, _ other: Value) -> Value {
+        messages.below(20) == 0 ? other : usual
+      }
+      let kind = one(TaskKind.task, .actorMethod)
+      var spec = TaskSpec(
+        id: one(parent, parent.child(1)).child(number), function: FunctionID(one(0, 1)),
+        shape: one(shapes[0], shapes[1]), work: TimeSpan(nanoseconds: one(0, 5)),
+        outputSize: ByteCount(one(0, 9)), returns: one(1, 2), kind: kind,
+        body: one(.function, .program), submitter: Address.driver(one(0, 1)).raw,
+        actor: kind == .task ? .none : actors[messages.below(2)], sequence: messages.word())
+      spec.attempt = one(0, 1)
+      spec.caller = one(7, 8)
+      let producers = (0..<messages.below(3)).map { _ in messages.stub() }
+      let inputs = producers.map { ObjectHandle(producer: $0, index: 0) }
+      let task = inputs.withUnsafeBufferPointer { link.near.insert(spec, arguments: $0) }
+      if messages.bit() {
+        let bytes = [UInt8](repeating: 5, count: 1 + messages.below(9))
+        bytes.withUnsafeBytes { link.near.setValueArguments($0, of: task) }
+      }
+      for producer in producers { link.near.release(producer) }
+      let message = Message.taskSubmitted(task, notice: one(.none, .ifKept))
+      let before = describe(message, link.near, link.nearPayloads)
+      let whole = link.encoder.encodedSize(message)
+      let bytes = try link.encode(message)
+      if bytes.count < whole { saved += 1 }
+      let received = try link.decode(bytes)
+      #expect(describe(received.message, link.far, link.farPayloads) == before)
+      link.consume(received)
+    }
+    #expect(saved > 300 && saved < 2700)
+    for actor in actors { link.near.release(actor) }
+    #expect(link.near.count == 0 && link.far.count == 0)
+  }
+
+  @Test("A difference to a specification that never came is refused")
+  func differenceToNothing() throws {
+    var link = Link()
+    let shape = link.near.shape(ResourceVector(cpus: 1))
+    var frames: [[UInt8]] = []
+    for number in UInt64(0)..<2 {
+      let id = TaskID(high: 1, low: number)
+      let task = link.near.insert(TaskSpec(id: id, function: FunctionID(0), shape: shape))
+      frames.append(try link.encode(.taskPlaced(task)))
+    }
+    #expect(frames[1][5] & FrameFlags.isLikeLast != 0)
+    #expect(throws: FrameError.self) { _ = try link.decode(frames[1]) }
+    for frame in frames { link.consume(try link.decode(frame)) }
+    // A method is no difference to a task without an actor.
+    frames[1][5] |= FrameFlags.hasActor
+    #expect(throws: FrameError.self) { _ = try link.decode(frames[1]) }
   }
 
   @Test("A specification completes a stub, and a second copy of it changes nothing")

@@ -106,7 +106,7 @@ extension SeparateTablesCluster {
       id: drivers[driver].nextTaskID(), function: FunctionID(fails ? 13 : 1),
       shape: specs.shape(demand), outputSize: ByteCount(size), returns: returns, kind: kind,
       submitter: Address.driver(driver).raw, actor: actor)
-    spec.caller = roots[driver].low
+    spec.caller = roots[driver].word
     if kind == .actorMethod { spec.sequence = drivers[driver].nextCall(on: actor) }
     let task = inputs.withUnsafeBufferPointer { specs.insert(spec, arguments: $0) }
     drivers[driver].submit(task, notice: notice, into: &effects)

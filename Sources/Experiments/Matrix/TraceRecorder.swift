@@ -36,7 +36,7 @@ final class TraceRecorder {
     cluster.onTransition = { [unowned self] transition, now in record(transition, now) }
     cluster.observe { [unowned self] _, _, target, message in
       guard case .objectReady(let object, _) = message, target.role == .driver else { return }
-      told[target.raw] = cluster.specs[object.producer].id.high
+      told[target.raw] = cluster.specs[object.producer].id.word
     }
   }
 
@@ -54,7 +54,7 @@ final class TraceRecorder {
       if let awaited = told[cluster.specs[task].submitter] { partial.awaited = [awaited] }
       for i in 0..<cluster.specs[task].argumentCount {
         let producer = cluster.specs.argument(task, i).producer
-        partial.dependencies.append(cluster.specs[producer].id.high)
+        partial.dependencies.append(cluster.specs[producer].id.word)
       }
       open[task.index] = partial
     case .queued(let task, _):
@@ -81,7 +81,7 @@ final class TraceRecorder {
       processorSeconds += end.since(partial.started).seconds * cpus
       timeline.append(
         TaskRecord(
-          function: spec.function.index, task: spec.id.high, node: node, worker: worker,
+          function: spec.function.index, task: spec.id.word, node: node, worker: worker,
           submitted: partial.submitted, placed: placed, ready: partial.ready ?? placed,
           started: partial.started, finished: end),
         dependencies: partial.dependencies, control: partial.awaited)
@@ -93,7 +93,7 @@ final class TraceRecorder {
       else { return }
       timeline.append(
         TransferRecord(
-          object: cluster.specs[object.producer].id.high, from: from, to: to, start: start,
+          object: cluster.specs[object.producer].id.word, from: from, to: to, start: start,
           end: now, size: size))
     default: break
     }

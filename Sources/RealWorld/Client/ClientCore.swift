@@ -85,7 +85,7 @@ struct ClientCore: ~Copyable {
     var spec = TaskSpec(
       id: driver.nextTaskID(), function: function, shape: shape, kind: kind,
       submitter: address.raw)
-    spec.caller = driver.rootID.low
+    spec.caller = driver.rootID.word
     return spec
   }
 

@@ -8,7 +8,7 @@ public struct ClusterSettings: Codable, Sendable {
   public var name: String
   public var seed: UInt64
   public var parameters: Parameters
-  /// Policies as their names with parameters, such as `QueueThreshold[threshold=10]`.
+  /// Policies as their names with parameters, such as `WaitThreshold[milliseconds=5]`.
   public var spillover: String
   public var placement: String
   public var dispatch: String
@@ -23,14 +23,15 @@ public struct ClusterSettings: Codable, Sendable {
     parameters.uncommittedLimit = 4096
     parameters.chunkSize = ByteCount(1 << 20)
     parameters.chunksInFlight = 8
-    parameters.priorTaskTime = .milliseconds(1)
+    // `WaitThreshold` keeps two tasks a worker until it has seen how long they take.
+    parameters.priorTaskTime = .milliseconds(5)
     return parameters
   }
 
   public init(
     name: String = "heliostat", seed: UInt64 = 1,
     parameters: Parameters = ClusterSettings.realParameters,
-    spillover: String = "QueueThreshold", placement: String = "LowestWait",
+    spillover: String = "WaitThreshold", placement: String = "LowestWait",
     dispatch: String = "FIFO", resourceNames: ResourceNames = ResourceNames()
   ) {
     self.name = name

@@ -269,6 +269,7 @@ public final class NodeProcess: @unchecked Sendable {
         driver: address.number, seed: settings.seed)
     case .node(let number):
       shell.core.pointee.connect(.raylet(number), to: port)
+      shell.core.pointee.join(number)
       links[number] = link
     }
     peers[ObjectIdentifier(peer)] = peer

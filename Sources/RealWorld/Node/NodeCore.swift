@@ -71,6 +71,8 @@ struct NodeCore: ~Copyable {
 
   var queue = RingQueue<Envelope>()
   private var effects = EffectBuffer<Effect>()
+  /// What a GCS member of this node answers to the raylet's message of the moment.
+  private var replies = EffectBuffer<Effect>()
   var orders = EffectBuffer<Order>()
   var borrowed = EffectBuffer<TaskHandle>()
   /// The moment of this turn.
@@ -97,6 +99,8 @@ struct NodeCore: ~Copyable {
   var delayed = RingQueue<DelayedChunk>()
   /// By worker number.
   private(set) var workers: UnsafeMutablePointer<Unmanaged<Worker>?>
+  /// The way to each: beside the worker, so that a task sent there counts no reference.
+  private var commands: UnsafeMutablePointer<RecordRing<WorkerCommand>?>
   private var workerCapacity = 16
   private var touchedWorkers = RingQueue<UInt32>()
   /// The arguments of tasks under way, by task.
@@ -149,6 +153,8 @@ struct NodeCore: ~Copyable {
     ports.initialize(repeating: nil, count: portCapacity)
     workers = .allocate(capacity: workerCapacity)
     workers.initialize(repeating: nil, count: workerCapacity)
+    commands = .allocate(capacity: workerCapacity)
+    commands.initialize(repeating: nil, count: workerCapacity)
   }
 
   deinit {
@@ -160,6 +166,7 @@ struct NodeCore: ~Copyable {
     ports.deallocate()
     for i in 0..<workerCapacity { workers[i]?.release() }
     workers.deallocate()
+    commands.deallocate()
     specs.deallocate()
     payloads.deallocate()
   }
@@ -233,10 +240,16 @@ struct NodeCore: ~Copyable {
       larger.update(from: workers, count: workerCapacity)
       workers.deallocate()
       workers = larger
+      let rings = UnsafeMutablePointer<RecordRing<WorkerCommand>?>.allocate(capacity: capacity)
+      rings.initialize(repeating: nil, count: capacity)
+      rings.update(from: commands, count: workerCapacity)
+      commands.deallocate()
+      commands = rings
       workerCapacity = capacity
     }
     workers[index]?.release()
     workers[index] = .passRetained(worker)
+    commands[index] = worker.commands
   }
 
   // MARK: Messages
@@ -319,6 +332,11 @@ struct NodeCore: ~Copyable {
     perform(from: envelope.target)
   }
 
+  /// Another node takes part from now on.
+  mutating func join(_ node: NodeID) {
+    handle(Envelope(message: .nodeJoined(node), source: rayletAddress, target: rayletAddress))
+  }
+
   /// A node has gone: machines of this process hear of it.
   mutating func lose(_ node: NodeID) {
     handle(Envelope(message: .nodeLost(node), source: rayletAddress, target: rayletAddress))
@@ -340,10 +358,14 @@ struct NodeCore: ~Copyable {
     for i in 0..<effects.count {
       switch effects[i] {
       case .send(let message, let target):
-        if isHere(target) {
-          queue.append(Envelope(message: message, source: source, target: target))
+        if target.role == .replica && source == rayletAddress,
+          let replica = replicas[target.number]
+        {
+          // Half of all messages: they need no place in the queue, for none of this way is there.
+          replica.pointee.receive(message, from: source, at: now, into: &replies)
+          passOnReplies(of: target)
         } else {
-          send(message, to: target, from: source)
+          pass(message, from: source, to: target)
         }
       case .execute(let task, let worker): execute(task, on: worker)
       case .drop(let object): drop(object)
@@ -354,6 +376,25 @@ struct NodeCore: ~Copyable {
       }
     }
     effects.removeAll()
+  }
+
+  @inline(__always)
+  private mutating func passOnReplies(of replica: Address) {
+    for i in 0..<replies.count {
+      // A GCS member orders messages and nothing else.
+      guard case .send(let message, let target) = replies[i] else { continue }
+      pass(message, from: replica, to: target)
+    }
+    replies.removeAll()
+  }
+
+  @inline(__always)
+  private mutating func pass(_ message: Message, from source: Address, to target: Address) {
+    if isHere(target) {
+      queue.append(Envelope(message: message, source: source, target: target))
+    } else {
+      send(message, to: target, from: source)
+    }
   }
 
   @inline(__always)
@@ -431,12 +472,14 @@ struct NodeCore: ~Copyable {
       task: task, function: spec.function, returns: spec.returns, work: spec.work,
       outputSize: spec.outputSize, arguments: nil, id: spec.id)
     if spec.argumentCount > 0 || spec.valueBytes > 0 { command.arguments = gather(task) }
-    let target = workers[Int(worker.index)]!._withUnsafeGuaranteedRef { $0 }
-    if !target.send(command) {
+    if !commands[Int(worker.index)]!.append(command) {
       preconditionFailure("worker \(worker.index) was sent more tasks than it takes")
     }
     touchedWorkers.append(worker.index)
-    if spec.body == .program { beginProgram(spec.id, at: target.port) }
+    if spec.body == .program {
+      beginProgram(
+        spec.id, at: workers[Int(worker.index)]!._withUnsafeGuaranteedRef { $0.port })
+    }
   }
 
   /// Another program speaks at this port from now on, with demands numbered anew.

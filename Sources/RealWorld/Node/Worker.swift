@@ -71,9 +71,7 @@ final class Worker: Pump, @unchecked Sendable {
 
   // MARK: The node's side
 
-  /// Sends a task; seen by the worker after `publish`.
-  func send(_ command: WorkerCommand) -> Bool { commands.append(command) }
-
+  /// Lets the worker see what was appended to `commands`.
   func publish() { if commands.publish() { thread.parker.wake() } }
 
   /// Answers a wish for room: where it is, or nil for none.

@@ -37,6 +37,10 @@ public final class PumpThread: TaskExecutor, ShellHost, @unchecked Sendable {
   private let isStopping = Atomic<Bool>(false)
   private var timers = TimerHeap()
 
+  /// Where others want the processor, one look may take as long as the whole spin: whoever brings the
+  /// work had no time yet.
+  private static let leastLooks = 64
+
   init(name: String, spin: TimeSpan) {
     self.name = name
     self.spin = spin
@@ -82,6 +86,7 @@ public final class PumpThread: TaskExecutor, ShellHost, @unchecked Sendable {
 
   private func run(_ pumped: any Pump) {
     var idleSince: UInt64 = 0
+    var looks = 0
     while !isStopping.load(ordering: .relaxed) {
       var worked = false
       if hasIncoming.load(ordering: .acquiring) {
@@ -105,11 +110,13 @@ public final class PumpThread: TaskExecutor, ShellHost, @unchecked Sendable {
       }
       if worked {
         idleSince = 0
+        looks = 0
         continue
       }
       let now = MonotonicClock.nanoseconds
       if idleSince == 0 { idleSince = now }
-      if now - idleSince < spin.nanoseconds {
+      looks += 1
+      if now - idleSince < spin.nanoseconds || spin > .zero && looks < Self.leastLooks {
         sched_yield()
         continue
       }
@@ -118,6 +125,7 @@ public final class PumpThread: TaskExecutor, ShellHost, @unchecked Sendable {
           || isStopping.load(ordering: .relaxed)
       }
       idleSince = 0
+      looks = 0
     }
   }
 }

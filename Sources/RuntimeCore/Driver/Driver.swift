@@ -69,6 +69,8 @@ public struct Driver: ~Copyable {
   private var activeRequests = 0
   private var isBlocked = false
   private var freed = Batch()
+  /// One timer at a time, however many batches fill up before it fires.
+  private var awaitsFreeTimer = false
   private var callCounts = WordMap<UInt32>()
 
   public init(
@@ -231,7 +233,8 @@ public struct Driver: ~Copyable {
     freed.append(object)
     if freed.isFull {
       flush(into: &effects)
-    } else if freed.count == 1 {
+    } else if !awaitsFreeTimer {
+      awaitsFreeTimer = true
       effects.append(.startTimer(TimerToken(purpose: Self.freeTimer), after: freeDelay))
     }
   }
@@ -259,6 +262,7 @@ public struct Driver: ~Copyable {
       forwarded(ObjectHandle(producer: task, index: 0), into: &effects)
     case .timerFired(let token), .pollAnswered(let token):
       if token.purpose == Self.freeTimer {
+        awaitsFreeTimer = false
         flush(into: &effects)
         return
       }

@@ -22,7 +22,7 @@ extension Raylet {
     let demand = specs.demand(shape: spec.shape)
     let view = LocalView(
       total: total, available: available, queueLength: queueLength, workers: cpuCount,
-      missingInputs: missing)
+      missingInputs: missing, averageTaskSeconds: averageTaskSeconds, peers: peers)
     switch spillover.decide(demand: demand, view: view) {
     case .keep:
       enqueue(task, notifies: notice != .none, at: now, into: &effects)

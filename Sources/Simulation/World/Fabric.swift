@@ -120,7 +120,7 @@ struct Fabric: ~Copyable {
         to: Raylet(
           node: NodeID(i), description: node.description, parameters: parameters, map: map,
           spillover: configuration.spillover, dispatch: configuration.dispatch, specs: specs,
-          payloads: payloads, seed: configuration.seed))
+          payloads: payloads, seed: configuration.seed, peers: nodeCount - 1))
     }
     schedulers = .allocate(capacity: parameters.globalSchedulers)
     for i in 0..<parameters.globalSchedulers {

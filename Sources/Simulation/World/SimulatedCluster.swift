@@ -109,7 +109,7 @@ public final class SimulatedCluster {
     var spec = TaskSpec(
       id: machine(driver).pointee.nextTaskID(), function: function, shape: shape, kind: kind,
       submitter: Address.driver(driver).raw)
-    spec.caller = machine(driver).pointee.rootID.low
+    spec.caller = machine(driver).pointee.rootID.word
     return spec
   }
 
