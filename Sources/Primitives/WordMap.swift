@@ -56,8 +56,7 @@ public struct WordMap<Value: BitwiseCopyable>: ~Copyable {
 
   @inlinable func home(_ key: UInt64) -> Int {
     // Fibonacci hashing takes the highest bits: keys that differ only high up still spread.
-    let spread = Int(truncatingIfNeeded: ((key >> 3) &* 0x9E37_79B9_7F4A_7C15) &>> shift)
-    return spread & ~7 | Int(truncatingIfNeeded: key) & 7
+    Int(truncatingIfNeeded: (key &* 0x9E37_79B9_7F4A_7C15) &>> shift)
   }
 
   /// The place of `key`, or of the empty slot where it would go.

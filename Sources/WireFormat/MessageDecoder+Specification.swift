@@ -40,7 +40,7 @@ extension MessageDecoder {
     }
     var spec: TaskSpec
     let hasActor = flags & FrameFlags.hasActor != 0
-    var actor = lastActor
+    var actor = model.pointee.actor
     if flags & FrameFlags.isLikeLast != 0 {
       spec = try difference(hasActor, demand, &reader)
     } else {
@@ -66,8 +66,8 @@ extension MessageDecoder {
     if flags & FrameFlags.isLikeLast == 0 {
       spec.shape = try localShape(spec.shape, demand)
       if isModel {
-        last = spec
-        lastActor = hasActor ? actor : nil
+        model.pointee = SpecificationModel(
+          isThere: true, hasActor: hasActor, spec: spec, actor: actor)
       }
     }
 
@@ -78,7 +78,7 @@ extension MessageDecoder {
       borrowed.append(known)
       return known
     }
-    if hasActor, let actor { spec.actor = try named(actor, by: id, &borrowed) }
+    if hasActor { spec.actor = try named(actor, by: id, &borrowed) }
     if argumentCount > argumentCapacity { growArguments(argumentCount) }
     for i in 0..<argumentCount {
       let argument = reader.loadObject()
@@ -151,9 +151,10 @@ extension MessageDecoder {
     _ hasActor: Bool, _ demand: ResourceVector?, _ reader: inout FrameReader
   ) throws(FrameError) -> TaskSpec {
     try reader.require(FrameFlags.differenceByteCount, "difference of specifications")
-    guard var spec = last, demand == nil, hasActor == (lastActor != nil) else {
+    guard model.pointee.isThere, demand == nil, hasActor == model.pointee.hasActor else {
       throw .make(.mismatch, "specification before this one", 0, 1)
     }
+    var spec = model.pointee.spec
     spec.id.low = reader.load(UInt64.self)
     spec.sequence = reader.load(UInt32.self)
     spec.valueBytes = reader.load(UInt32.self)

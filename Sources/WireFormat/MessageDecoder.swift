@@ -47,9 +47,8 @@ public struct MessageDecoder: ~Copyable {
   var shapeCount = 0
   var arguments: UnsafeMutablePointer<ObjectHandle>
   var argumentCapacity: Int
-  /// The last specification that came whole, and its actor.
-  var last: TaskSpec?
-  var lastActor: TaskID?
+  /// The last specification that came whole.
+  let model: UnsafeMutablePointer<SpecificationModel>
 
   static var unknownShape: UInt16 { .max }
 
@@ -67,11 +66,14 @@ public struct MessageDecoder: ~Copyable {
     shapes.initialize(repeating: Self.unknownShape, count: shapeCapacity)
     argumentCapacity = 16
     arguments = .allocate(capacity: argumentCapacity)
+    model = .allocate(capacity: 1)
+    model.initialize(to: SpecificationModel())
   }
 
   deinit {
     shapes.deallocate()
     arguments.deallocate()
+    model.deallocate()
   }
 
   /// Reads one frame.

@@ -166,24 +166,24 @@ extension MessageEncoder {
 
   /// Whether the other side can make this specification from the last one that went out whole.
   @inline(__always) func isLikeLast(_ task: TaskHandle) -> Bool {
-    guard let last else { return false }
     let spec = specs[task]
-    return spec.id.high == last.id.high && spec.work == last.work
+    let last = model.pointee.spec
+    return model.pointee.isThere && spec.id.high == last.id.high && spec.work == last.work
       && spec.outputSize == last.outputSize && spec.shape == last.shape
       && spec.returns == last.returns && spec.kind == last.kind && spec.body == last.body
       && spec.attempt == last.attempt && spec.submitter == last.submitter
       && spec.function == last.function && spec.caller == last.caller
-      && (spec.actor == .none ? last.actor == .none : isLastActor(spec.actor))
+      && (spec.actor == .none
+        ? !model.pointee.hasActor
+        : model.pointee.hasActor && specs[spec.actor].id == model.pointee.actor)
   }
 
-  private func isLastActor(_ actor: TaskHandle) -> Bool {
-    last?.actor != TaskHandle.none && specs[actor].id == lastActor
-  }
-
-  mutating func remember(_ task: TaskHandle) {
-    last = specs[task]
+  func remember(_ task: TaskHandle) {
     let actor = specs[task].actor
-    if actor != .none { lastActor = specs[actor].id }
+    model.pointee.isThere = true
+    model.pointee.spec = specs[task]
+    model.pointee.hasActor = actor != .none
+    if actor != .none { model.pointee.actor = specs[actor].id }
   }
 
   /// The order of the fields is that of `MessageDecoder.specification`.

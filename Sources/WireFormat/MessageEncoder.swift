@@ -19,9 +19,8 @@ public struct MessageEncoder: ~Copyable {
   /// One byte for each shape: whether its demand has been sent.
   private var announced: UnsafeMutablePointer<Bool>
   private var announcedCapacity: Int
-  /// The last specification that went out whole, and its actor.
-  var last: TaskSpec?
-  var lastActor = TaskID(high: 0, low: 0)
+  /// The last specification that went out whole. Apart, so that nobody copies it with the encoder.
+  let model: UnsafeMutablePointer<SpecificationModel>
 
   /// - Parameters:
   ///   - fillsModelledBytes: send as many zeros as the arguments by value are modelled to take,
@@ -39,9 +38,14 @@ public struct MessageEncoder: ~Copyable {
     announcedCapacity = 64
     announced = .allocate(capacity: announcedCapacity)
     announced.initialize(repeating: false, count: announcedCapacity)
+    model = .allocate(capacity: 1)
+    model.initialize(to: SpecificationModel())
   }
 
-  deinit { announced.deallocate() }
+  deinit {
+    announced.deallocate()
+    model.deallocate()
+  }
 
   /// Appends one frame to `writer`.
   ///
@@ -131,6 +135,14 @@ public struct MessageEncoder: ~Copyable {
 }
 
 /// Bits of a frame's flags for messages.
+/// The specification that the next ones on a link may be like, with the identity of its actor.
+struct SpecificationModel: BitwiseCopyable {
+  var isThere = false
+  var hasActor = false
+  var spec = TaskSpec(id: TaskID(high: 0, low: 0), function: FunctionID(0), shape: 0)
+  var actor = TaskID(high: 0, low: 0)
+}
+
 enum FrameFlags {
   /// The demand of the specification's shape comes first: eight 32-bit lanes.
   static var announcesShape: UInt8 { 1 }

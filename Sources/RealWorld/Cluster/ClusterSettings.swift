@@ -18,7 +18,8 @@ public struct ClusterSettings: Codable, Sendable {
   /// GCS than in 2018, because a turn commits hundreds of completions at once.
   public static var realParameters: Parameters {
     var parameters = Parameters()
-    parameters.pipelineTime = .microseconds(200)
+    parameters.pipelineTime = .microseconds(500)
+    parameters.pipelineLimit = 1024
     parameters.actorPipelineLimit = 256
     parameters.uncommittedLimit = 4096
     parameters.chunkSize = ByteCount(1 << 20)

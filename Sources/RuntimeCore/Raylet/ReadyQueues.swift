@@ -69,7 +69,7 @@ struct ReadyQueues: ~Copyable {
   /// readiness, among the shapes' first ones by arrival (latest first with `youngest`). GPUs are tried as instances: the sum may fit while no single one has the fraction.
   mutating func take(
     youngest: Bool, _ tasks: borrowing SlotTable<LocalTask>, _ specs: TaskSpecTable,
-    available: ResourceVector, gpus: GPUInstances
+    available: ResourceVector, gpus: borrowing GPUInstances
   ) -> UInt32? {
     if count == 0 { return nil }
     var chosen = -1
@@ -103,7 +103,7 @@ struct ReadyQueues: ~Copyable {
   }
 
   private static func fits(
-    _ demand: ResourceVector, _ available: ResourceVector, _ gpus: GPUInstances
+    _ demand: ResourceVector, _ available: ResourceVector, _ gpus: borrowing GPUInstances
   ) -> Bool {
     demand.fits(in: available) && (demand.gpuUnits == 0 || gpus.hasRoom(units: demand.gpuUnits))
   }

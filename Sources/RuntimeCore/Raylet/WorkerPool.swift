@@ -150,8 +150,8 @@ struct GPUAssignment: BitwiseCopyable, Equatable {
 }
 
 /// The GPUs of one node as instances: each is shared by holders whose fractions sum to at most one.
-struct GPUInstances: BitwiseCopyable {
-  private var free: InlineArray<32, Int32> = .init(repeating: 0)
+struct GPUInstances: ~Copyable {
+  private let free: UnsafeMutablePointer<Int32>
   private let count: Int
 
   static let limit = 32
@@ -159,8 +159,11 @@ struct GPUInstances: BitwiseCopyable {
   init(count: Int) {
     precondition(count <= Self.limit, "\(count) GPUs on a node; at most \(Self.limit)")
     self.count = count
-    for i in 0..<count { free[i] = ResourceVector.unitsPerOne }
+    free = .allocate(capacity: Self.limit)
+    free.initialize(repeating: ResourceVector.unitsPerOne, count: count)
   }
+
+  deinit { free.deallocate() }
 
   /// Whole GPUs with the lowest numbers, or for a fraction the fullest GPU that still has room; nil
   /// when no such instance is free, though the sum over all might be.
@@ -186,8 +189,9 @@ struct GPUInstances: BitwiseCopyable {
   }
 
   func hasRoom(units: Int32) -> Bool {
-    var copy = self
-    return copy.take(units: units) != nil
+    let one = ResourceVector.unitsPerOne
+    if units < one { return units == 0 || (0..<count).contains { free[$0] >= units } }
+    return (0..<count).count { free[$0] == one } >= Int(units / one)
   }
 
   mutating func giveBack(_ assignment: GPUAssignment) {
