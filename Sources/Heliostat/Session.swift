@@ -83,7 +83,7 @@ public final class Session: @unchecked Sendable {
   ///
   /// - Throws: the first error met, before the rest is ready; `RuntimeError.getTimedOut` after
   ///   `timeout` (`.zero` asks for what is ready now).
-  public func get<Value: RemoteValue>(
+  @inlinable public func get<Value: RemoteValue>(
     _ refs: [ObjectRef<Value>], timeout: TimeSpan? = nil
   ) async throws -> [Value] {
     let objects = refs.map(resolve)
@@ -92,7 +92,7 @@ public final class Session: @unchecked Sendable {
   }
 
   /// The value of `ref` when it is local.
-  public func get<Value: RemoteValue>(
+  @inlinable public func get<Value: RemoteValue>(
     _ ref: ObjectRef<Value>, timeout: TimeSpan? = nil
   ) async throws -> Value {
     let object = resolve(ref)
@@ -101,26 +101,30 @@ public final class Session: @unchecked Sendable {
   }
 
   /// Waits until the tasks behind `refs` have ended well: there is no value to read.
-  public func get(_ refs: [ObjectRef<Void>], timeout: TimeSpan? = nil) async throws {
+  @inlinable public func get(_ refs: [ObjectRef<Void>], timeout: TimeSpan? = nil) async throws {
     try await waitForAll(refs, refs.map(resolve), timeout)
   }
 
   /// Waits until the task behind `ref` has ended well.
-  public func get(_ ref: ObjectRef<Void>, timeout: TimeSpan? = nil) async throws {
+  @inlinable public func get(_ ref: ObjectRef<Void>, timeout: TimeSpan? = nil) async throws {
     try await waitForAll([ref], [resolve(ref)], timeout)
   }
 
-  private func isFreed<Value>(_ ref: ObjectRef<Value>, _ object: ObjectHandle) -> Bool {
+  @inlinable func isFreed<Value>(_ ref: ObjectRef<Value>, _ object: ObjectHandle) -> Bool {
     backend.isFreed(object, ref.id)
   }
 
-  private func waitForAll<Value>(
+  @inlinable func waitForAll<Value>(
     _ refs: [ObjectRef<Value>], _ objects: [ObjectHandle], _ timeout: TimeSpan?
   ) async throws {
+    for i in objects.indices where isFreed(refs[i], objects[i]) { throw RuntimeError.objectFreed }
+    try await waitForAll(objects, timeout)
+  }
+
+  @usableFromInline func waitForAll(
+    _ objects: [ObjectHandle], _ timeout: TimeSpan?
+  ) async throws {
     if objects.isEmpty { return }
-    for (ref, object) in zip(refs, objects) where isFreed(ref, object) {
-      throw RuntimeError.objectFreed
-    }
     let request = objects.withUnsafeBufferPointer {
       backend.request($0, needed: $0.count, isGet: true, fetch: true, timeout: timeout)
     }
@@ -180,7 +184,7 @@ public final class Session: @unchecked Sendable {
 
   /// Gives objects up: the program promises that neither it nor a pending task needs them. Copies
   /// and lineage go; a later `get` throws `RuntimeError.objectFreed`.
-  public func free<Value>(_ refs: [ObjectRef<Value>]) {
+  @inlinable public func free<Value>(_ refs: [ObjectRef<Value>]) {
     for ref in refs {
       let object = resolve(ref)
       // Freed once is enough: a second time the handle might already name another task.

@@ -58,7 +58,9 @@ import Synchronization
   /// Brings what a satisfied `get` is about to read.
   func prepare(_ objects: [ObjectHandle]) async {}
   func status(_ object: ObjectHandle) -> ObjectStatus? { missing() }
-  func value<Value: RemoteValue>(_ object: ObjectHandle, as type: Value.Type) throws -> Value {
+  @usableFromInline func value<Value: RemoteValue>(_ object: ObjectHandle, as type: Value.Type)
+    throws -> Value
+  {
     missing()
   }
   /// Why the cluster cannot be reached any more.
@@ -66,8 +68,8 @@ import Synchronization
   /// What the task said that failed.
   func failure(_ object: ObjectHandle) -> String? { missing() }
   /// Whether the program has given up the object that `id` names and that went by this handle.
-  func isFreed(_ object: ObjectHandle, _ id: ObjectID) -> Bool { missing() }
-  func free(_ object: ObjectHandle) { missing() }
+  @usableFromInline func isFreed(_ object: ObjectHandle, _ id: ObjectID) -> Bool { missing() }
+  @usableFromInline func free(_ object: ObjectHandle) { missing() }
   func flush() { missing() }
 
   private func missing(_ function: StaticString = #function) -> Never {

@@ -16,24 +16,38 @@ public struct Driver: ~Copyable {
     var failed: Bool
   }
 
+  /// Six bytes, so that with its key it takes sixteen: a program may have a million of them.
   struct Known: BitwiseCopyable {
     /// First of the requests that wait for the object.
-    var waiting: UInt32
-    var status: ObjectStatus
-    var isReady: Bool
-    /// A local copy was asked for, not just news of existence.
-    var wantsLocal: Bool
-    /// The raylet tells of its end unasked, unless it says that the task went elsewhere.
-    var isPromised = false
-    /// The next answer is that to a question for existence, asked before a local copy was.
-    var awaitsExistence: Bool
+    var waiting = Driver.end
+    var status = ObjectStatus.value
+    private var flags: UInt8 = 0
 
-    init(wantsLocal: Bool) {
-      waiting = Driver.end
-      status = .value
-      isReady = false
-      self.wantsLocal = wantsLocal
-      awaitsExistence = false
+    init(wantsLocal: Bool) { self.wantsLocal = wantsLocal }
+
+    private subscript(flag flag: UInt8) -> Bool {
+      get { flags & flag != 0 }
+      set { flags = newValue ? flags | flag : flags & ~flag }
+    }
+
+    var isReady: Bool {
+      get { self[flag: 1] }
+      set { self[flag: 1] = newValue }
+    }
+    /// A local copy was asked for, not just news of existence.
+    var wantsLocal: Bool {
+      get { self[flag: 2] }
+      set { self[flag: 2] = newValue }
+    }
+    /// The raylet tells of its end unasked, unless it says that the task went elsewhere.
+    var isPromised: Bool {
+      get { self[flag: 4] }
+      set { self[flag: 4] = newValue }
+    }
+    /// The next answer is that to a question for existence, asked before a local copy was.
+    var awaitsExistence: Bool {
+      get { self[flag: 8] }
+      set { self[flag: 8] = newValue }
     }
   }
 
