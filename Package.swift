@@ -38,13 +38,15 @@ let package = Package(
       dependencies: [.product(name: "RealModule", package: "swift-numerics")]),
     .target(name: "Scheduling", dependencies: ["Primitives"]),
     .target(name: "RuntimeCore", dependencies: ["Primitives", "Scheduling"]),
-    .target(name: "Simulation", dependencies: ["Primitives", "Scheduling", "RuntimeCore"]),
+    .target(name: "Recording", dependencies: ["Primitives", "Scheduling", "RuntimeCore"]),
+    .target(
+      name: "Simulation", dependencies: ["Primitives", "Scheduling", "RuntimeCore", "Recording"]),
     .target(name: "WireFormat", dependencies: ["Primitives", "RuntimeCore"]),
     // MARK: The world of processes, sockets and shared memory.
     .target(
       name: "RealWorld",
       dependencies: [
-        "Primitives", "Scheduling", "RuntimeCore", "WireFormat",
+        "Primitives", "Scheduling", "RuntimeCore", "WireFormat", "Recording",
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "NIOPosix", package: "swift-nio"),
         .product(name: "NIOSSL", package: "swift-nio-ssl"),
@@ -56,7 +58,7 @@ let package = Package(
     .target(
       name: "Heliostat",
       dependencies: [
-        "Primitives", "Scheduling", "RuntimeCore", "Simulation", "RealWorld",
+        "Primitives", "Scheduling", "RuntimeCore", "Recording", "Simulation", "RealWorld",
         .product(name: "DequeModule", package: "swift-collections"),
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "NIOPosix", package: "swift-nio"),
@@ -83,8 +85,8 @@ let package = Package(
     .target(
       name: "Experiments",
       dependencies: [
-        "Primitives", "Scheduling", "RuntimeCore", "WireFormat", "Simulation", "RealWorld",
-        "Heliostat",
+        "Primitives", "Scheduling", "RuntimeCore", "WireFormat", "Recording", "Simulation",
+        "RealWorld", "Heliostat",
         "Workload", "Measurement", "Reporting", "CAllocationCounter",
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "NIOPosix", package: "swift-nio"),
@@ -95,7 +97,7 @@ let package = Package(
       name: "HeliostatCLI",
       dependencies: [
         "Experiments", "Workload", "Reporting", "Scheduling", "Heliostat", "RealWorld",
-        "RuntimeCore", "Primitives",
+        "Recording", "RuntimeCore", "Primitives",
         .product(name: "NIOPosix", package: "swift-nio"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
         .product(name: "UnixSignals", package: "swift-service-lifecycle"),
@@ -111,6 +113,15 @@ let package = Package(
     .testTarget(
       name: "WireFormatTests",
       dependencies: ["WireFormat", "RuntimeCore", "Scheduling", "Primitives"]),
+    .testTarget(
+      name: "RecordingTests",
+      dependencies: [
+        "Recording", "Heliostat", "RealWorld", "Simulation", "RuntimeCore", "Scheduling",
+        "Primitives",
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOPosix", package: "swift-nio"),
+        .product(name: "Logging", package: "swift-log"),
+      ]),
     .testTarget(
       name: "SimulationTests",
       dependencies: [

@@ -2,6 +2,7 @@ import Logging
 import NIOPosix
 import Primitives
 import RealWorld
+import Recording
 import RuntimeCore
 
 /// A real cluster to run programs on: in this process, or reached over the network.
@@ -47,11 +48,15 @@ public final class Cluster: Sendable {
   }
 
   /// The same for a node with custom resources, whose names are among the settings.
+  ///
+  /// - Parameter recording: where everything that the machines of the cluster hear is written down.
   public static func inProcess(
     _ node: NodeDescription, settings: ClusterSettings = ClusterSettings(),
-    library: FunctionLibrary = FunctionLibrary(), spin: TimeSpan = .microseconds(50)
+    library: FunctionLibrary = FunctionLibrary(), spin: TimeSpan = .microseconds(50),
+    recording: (any RecordingOutput)? = nil
   ) throws -> Cluster {
-    let plan = try settings.plan(node: NodeID(0), description: node, nodes: [node.resources])
+    var plan = try settings.plan(node: NodeID(0), description: node, nodes: [node.resources])
+    plan.recording = recording
     return Cluster(
       .inProcess(try InProcessCluster(plan, functions: library.table, spin: spin)), library)
   }
@@ -61,19 +66,20 @@ public final class Cluster: Sendable {
   /// - Parameters:
   ///   - library: the same functions in the same order as the cluster's nodes have.
   ///   - seed: what the program's `Session.seed` is; nil for the cluster's own.
+  ///   - recording: where everything that the program's driver hears is written down.
   /// - Throws: `TransportError`: nobody listens there, a wrong secret, another function table, with
   ///   what to do.
   public static func connect(
     to endpoint: Endpoint, library: FunctionLibrary, name: String = "", seed: UInt64? = nil,
     transport: TransportConfiguration = TransportConfiguration(),
     spin: TimeSpan = .microseconds(50), retry: RetryPolicy = .once,
-    logger: Logger = Logger(label: "heliostat")
+    recording: (any RecordingOutput)? = nil, logger: Logger = Logger(label: "heliostat")
   ) async throws -> Cluster {
     let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
     do {
       let client = try await LoopClient.connect(
         to: endpoint, cluster: name, functions: library.table, seed: seed, transport: transport,
-        spin: spin, retry: retry, on: group.next(), logger: logger)
+        spin: spin, retry: retry, recording: recording, on: group.next(), logger: logger)
       return Cluster(.remote(client, group), library)
     } catch {
       try? await group.shutdownGracefully()

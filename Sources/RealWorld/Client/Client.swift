@@ -273,7 +273,7 @@ final class ThreadClient: Pump, ClientHost, @unchecked Sendable {
     let core = ClientCore(
       address: address, node: plan.node, worker: worker, root: root,
       incarnation: incarnation &+ UInt32(address.number) &* 0x101, parameters: plan.parameters,
-      bounds: .none, segment: memory.segment, outlet: outlet)
+      bounds: .none, segment: memory.segment, outlet: outlet, recording: plan.recording)
     let client = Client(
       core,
       cluster: Client.Cluster(
@@ -290,6 +290,7 @@ final class ThreadClient: Pump, ClientHost, @unchecked Sendable {
     client.returnLoans()
     while !client.endTurn() { sched_yield() }
     client.hasEnded = true
+    client.core.pointee.endRecording()
     self.client = nil
   }
 

@@ -1,4 +1,5 @@
 import Primitives
+import Recording
 import RuntimeCore
 import WireFormat
 
@@ -36,6 +37,8 @@ struct ClientCore: ~Copyable {
   /// Values that came to be read in place.
   var lent = EffectBuffer<ObjectHandle>()
   var now = MonotonicClock.now
+  /// Hears each call and each message with their effects; nil when nothing is recorded.
+  private var recorder: UnsafeMutablePointer<StreamRecorder>?
 
   struct RoomGrant: BitwiseCopyable {
     var ticket: UInt64
@@ -51,7 +54,8 @@ struct ClientCore: ~Copyable {
   /// - Parameter root: the identity of the program: that of its driver, or of the task that it is.
   init(
     address: Address, node: NodeID, worker: WorkerID, root id: TaskID, incarnation: UInt32,
-    parameters: Parameters, bounds: ClusterBounds, segment: SharedSegment?, outlet: any Outlet
+    parameters: Parameters, bounds: ClusterBounds, segment: SharedSegment?, outlet: any Outlet,
+    recording: (any RecordingOutput)? = nil
   ) {
     self.segment = segment
     self.address = address
@@ -70,11 +74,29 @@ struct ClientCore: ~Copyable {
     port = Port(
       MessageEncoder(specs: specs, payloads: payloads, fillsModelledBytes: false),
       MessageDecoder(specs: specs, payloads: payloads, bounds: bounds), outlet)
+    guard let recording else { return }
+    let recorder = UnsafeMutablePointer<StreamRecorder>.allocate(capacity: 1)
+    recorder.initialize(
+      to: StreamRecorder(
+        specs: specs, payloads: payloads, parameters: parameters, to: recording))
+    recorder.pointee.addDriver(
+      address, node: node, worker: worker, root: root, incarnation: incarnation,
+      freeDelay: parameters.freeDelay)
+    self.recorder = recorder
   }
 
   deinit {
+    recorder?.pointee.finish()
+    recorder?.deinitialize(count: 1).deallocate()
     specs.deallocate()
     payloads.deallocate()
+  }
+
+  /// The program has ended: what it did is handed on.
+  mutating func endRecording() {
+    recorder?.pointee.finish()
+    recorder?.deinitialize(count: 1).deallocate()
+    recorder = nil
   }
 
   // MARK: Calls
@@ -95,6 +117,9 @@ struct ClientCore: ~Copyable {
   ) -> TaskHandle {
     let task = specs.insert(spec, arguments: arguments)
     if !values.isEmpty { specs.setValueArguments(values, of: task) }
+    if let recorder {
+      recorder.pointee.submitted(task, notice: notice, by: address, at: MonotonicClock.now)
+    }
     driver.submit(task, notice: notice, into: &effects)
     perform()
     return task
@@ -116,9 +141,15 @@ struct ClientCore: ~Copyable {
       ObjectID(producer: specs[root].id, index: object.index),
       .segment(offset: Int(key), count: byteCount), from: address, to: raylet,
       into: &port.writer)
-    _ = driver.put(ByteCount(UInt64(byteCount)), into: &effects)
-    perform()
+    putIntoDriver(byteCount)
     return object
+  }
+
+  private mutating func putIntoDriver(_ byteCount: Int) {
+    let size = ByteCount(UInt64(byteCount))
+    if let recorder { recorder.pointee.put(size, by: address, at: MonotonicClock.now) }
+    _ = driver.put(size, into: &effects)
+    perform()
   }
 
   mutating func returnLoan(_ loan: UInt64) {
@@ -143,8 +174,7 @@ struct ClientCore: ~Copyable {
         throw error
       }
     }
-    _ = driver.put(ByteCount(UInt64(byteCount)), into: &effects)
-    perform()
+    putIntoDriver(byteCount)
     return object
   }
 
@@ -174,6 +204,11 @@ struct ClientCore: ~Copyable {
     timeout: TimeSpan?
   ) -> RequestID {
     now = MonotonicClock.now
+    if let recorder {
+      recorder.pointee.requested(
+        objects, needed: needed, isGet: isGet, fetch: fetch, timeout: timeout, by: address,
+        at: now)
+    }
     let request = driver.request(
       objects, needed: needed, isGet: isGet, fetch: fetch, timeout: timeout, at: now,
       into: &effects)
@@ -183,11 +218,13 @@ struct ClientCore: ~Copyable {
 
   mutating func free(_ object: ObjectHandle) {
     if let value = values.remove(object.key) { value.deallocate() }
+    if let recorder { recorder.pointee.freed(object, by: address, at: MonotonicClock.now) }
     driver.free(object, into: &effects)
     if !effects.isEmpty { perform() }
   }
 
   mutating func flushFreed() {
+    if let recorder { recorder.pointee.flushed(by: address, at: MonotonicClock.now) }
     driver.flush(into: &effects)
     perform()
   }
@@ -195,7 +232,11 @@ struct ClientCore: ~Copyable {
   // MARK: Facts
 
   mutating func timerFired(_ token: TimerToken) {
-    driver.receive(.timerFired(token), from: address, at: MonotonicClock.now, into: &effects)
+    let now = MonotonicClock.now
+    if let recorder {
+      recorder.pointee.heard(.timerFired(token), from: address, to: address, at: now)
+    }
+    driver.receive(.timerFired(token), from: address, at: now, into: &effects)
     perform()
   }
 
@@ -215,6 +256,9 @@ struct ClientCore: ~Copyable {
       let received = try port.decoder.decode(frame, borrowing: &borrowed)
       // Meant for an earlier program that ran here.
       guard received.target == address else { continue }
+      if let recorder {
+        recorder.pointee.heard(received.message, from: received.source, to: address, at: now)
+      }
       driver.receive(received.message, from: received.source, at: now, into: &effects)
       if !effects.isEmpty { perform() }
     }
@@ -254,6 +298,7 @@ struct ClientCore: ~Copyable {
   }
 
   private mutating func perform() {
+    if let recorder { recorder.pointee.caused(effects) }
     for i in 0..<effects.count {
       switch effects[i] {
       case .send(let message, let target):

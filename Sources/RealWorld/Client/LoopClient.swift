@@ -3,6 +3,7 @@ import Foundation
 import Logging
 import NIOCore
 import Primitives
+import Recording
 import RuntimeCore
 import WireFormat
 
@@ -28,13 +29,14 @@ public final class LoopClient: TaskExecutor, ClientHost, LinkDelegate, @unchecke
   /// - Parameters:
   ///   - seed: the seed that the program sees; nil for the cluster's own.
   ///   - spin: how long the program's loop looks for answers before it sleeps.
+  ///   - recording: where everything that the program's driver hears is written down.
   /// - Throws: `TransportError`: nobody listens there, a wrong secret, another function table, with
   ///   what to do.
   public static func connect(
     to endpoint: Endpoint, cluster: String = "", functions: FunctionTable, seed: UInt64? = nil,
     transport: TransportConfiguration = TransportConfiguration(),
-    spin: TimeSpan = .microseconds(50), retry: RetryPolicy = .once, on loop: any EventLoop,
-    logger: Logger
+    spin: TimeSpan = .microseconds(50), retry: RetryPolicy = .once,
+    recording: (any RecordingOutput)? = nil, on loop: any EventLoop, logger: Logger
   ) async throws -> LoopClient {
     let host = LoopClient(loop)
     let spinner = try await LoopSpinner.start(on: loop, window: spin).get()
@@ -53,7 +55,7 @@ public final class LoopClient: TaskExecutor, ClientHost, LinkDelegate, @unchecke
       guard case .driver(let welcome) = try Welcome(encodedBytes: link.peer.payload) else {
         throw TransportError(.handshake, "\(endpoint) does not take programs")
       }
-      try await loop.submit { host.start(link, welcome, seed) }.get()
+      try await loop.submit { host.start(link, welcome, seed, recording) }.get()
     } catch {
       _ = spinner.close()
       throw error
@@ -61,7 +63,10 @@ public final class LoopClient: TaskExecutor, ClientHost, LinkDelegate, @unchecke
     return host
   }
 
-  private func start(_ link: SocketLink, _ welcome: DriverWelcome, _ seed: UInt64?) {
+  private func start(
+    _ link: SocketLink, _ welcome: DriverWelcome, _ seed: UInt64?,
+    _ recording: (any RecordingOutput)?
+  ) {
     self.link = link
     // On the node's own host its segment is read in place; elsewhere values come as bytes.
     let segment = try? welcome.segment.map { try SharedSegment.attach(path: $0, writable: true) }
@@ -73,7 +78,7 @@ public final class LoopClient: TaskExecutor, ClientHost, LinkDelegate, @unchecke
       root: .root(driver: welcome.number, seed: welcome.settings.seed),
       incarnation: UInt32(truncatingIfNeeded: welcome.number),
       parameters: welcome.settings.parameters, bounds: .none, segment: segment,
-      outlet: LinkOutlet(link))
+      outlet: LinkOutlet(link), recording: recording)
     client = Client(
       core,
       cluster: Client.Cluster(
@@ -98,7 +103,10 @@ public final class LoopClient: TaskExecutor, ClientHost, LinkDelegate, @unchecke
 
   /// Leaves the cluster; what the program still had running there goes on.
   public func close() async {
-    try? await loop.submit { [self] in link?.close(reason: "the program has ended") }.get()
+    try? await loop.submit { [self] in
+      link?.close(reason: "the program has ended")
+      self.client?.core.pointee.endRecording()
+    }.get()
     try? await spinner?.close().get()
   }
 

@@ -3,6 +3,7 @@ import Logging
 import NIOCore
 import NIOPosix
 import Primitives
+import Recording
 import RuntimeCore
 import WireFormat
 
@@ -22,6 +23,8 @@ public final class NodeProcess: @unchecked Sendable {
     public var transport = TransportConfiguration()
     /// How long the loop and the workers look for work before they sleep.
     public var spin = TimeSpan.microseconds(50)
+    /// Where everything that the machines of this process hear is written down.
+    public var recording: (any RecordingOutput)?
 
     public init(endpoint: Endpoint, head: Endpoint? = nil, description: NodeDescription) {
       self.endpoint = endpoint
@@ -102,9 +105,10 @@ public final class NodeProcess: @unchecked Sendable {
       }
       let resources = options.description.resources
       members.append(Member(node: node, endpoint: "\(listener.endpoint)", resources: resources))
-      let plan = try settings.plan(
+      var plan = try settings.plan(
         node: node, description: options.description,
         nodes: options.head == nil ? [resources] : members.map(\.resources))
+      plan.recording = options.recording
       let host = LoopHost(loop, spinner)
       let shell = try NodeShell(plan, functions: functions, spin: options.spin, host: host)
       let process = NodeProcess(
@@ -349,6 +353,7 @@ public final class NodeProcess: @unchecked Sendable {
     try? await loop.submit { [self] in
       for link in links { link.close(reason: "the node stops") }
       host.detach()
+      shell.core.pointee.endRecording()
     }.get()
     shell.stopWorkers()
     try? await spinner.close().get()

@@ -39,5 +39,6 @@ public final class InProcessCluster: @unchecked Sendable {
   public func stop() {
     thread.stop()
     node.stopWorkers()
+    node.core.pointee.endRecording()
   }
 }

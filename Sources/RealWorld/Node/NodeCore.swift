@@ -1,4 +1,5 @@
 import Primitives
+import Recording
 import RuntimeCore
 import Scheduling
 import WireFormat
@@ -32,6 +33,9 @@ public struct NodePlan: Sendable {
   public var seed: UInt64
   /// The names behind the lanes of every resource vector.
   public var resourceNames = ResourceNames()
+  /// Where everything that the machines of this node and of its process's programs hear is written
+  /// down; nil for nowhere.
+  public var recording: (any RecordingOutput)?
 
   public init(
     node: NodeID, description: NodeDescription, nodes: [ResourceVector], parameters: Parameters,
@@ -77,6 +81,8 @@ struct NodeCore: ~Copyable {
   var borrowed = EffectBuffer<TaskHandle>()
   /// The moment of this turn.
   var now = MonotonicClock.now
+  /// Hears each input and its effects; nil when nothing is recorded.
+  private(set) var recorder: UnsafeMutablePointer<StreamRecorder>?
 
   /// Peers by port number; freed ports keep their place.
   private(set) var ports: UnsafeMutablePointer<UnsafeMutablePointer<Port>?>
@@ -155,9 +161,12 @@ struct NodeCore: ~Copyable {
     workers.initialize(repeating: nil, count: workerCapacity)
     commands = .allocate(capacity: workerCapacity)
     commands.initialize(repeating: nil, count: workerCapacity)
+    if let recording = plan.recording { recorder = makeRecorder(recording) }
   }
 
   deinit {
+    recorder?.pointee.finish()
+    recorder?.deinitialize(count: 1).deallocate()
     raylet.deinitialize(count: 1).deallocate()
     for i in 0..<replicaCount { replicas[i]?.deinitialize(count: 1).deallocate() }
     replicas.deallocate()
@@ -169,6 +178,13 @@ struct NodeCore: ~Copyable {
     commands.deallocate()
     specs.deallocate()
     payloads.deallocate()
+  }
+
+  /// What has been recorded is handed on; what happens from now on is not recorded.
+  mutating func endRecording() {
+    recorder?.pointee.finish()
+    recorder?.deinitialize(count: 1).deallocate()
+    recorder = nil
   }
 
   // MARK: Peers
@@ -303,6 +319,7 @@ struct NodeCore: ~Copyable {
   mutating func drain() { while let next = queue.popFirst() { step(next) } }
 
   private mutating func step(_ envelope: Envelope) {
+    if recorder != nil { record(envelope) }
     let number = envelope.target.number
     switch envelope.target.role {
     case .raylet:
@@ -348,6 +365,7 @@ struct NodeCore: ~Copyable {
   }
 
   mutating func start() {
+    recorder?.pointee.started(rayletAddress, at: now)
     raylet.pointee.start(at: now, into: &effects)
     perform(from: rayletAddress)
     drain()
@@ -355,6 +373,7 @@ struct NodeCore: ~Copyable {
 
   /// Carries out what a machine ordered.
   private mutating func perform(from source: Address) {
+    recorder?.pointee.caused(effects)
     for i in 0..<effects.count {
       switch effects[i] {
       case .send(let message, let target):
@@ -362,7 +381,9 @@ struct NodeCore: ~Copyable {
           let replica = replicas[target.number]
         {
           // Half of all messages: they need no place in the queue, for none of this way is there.
+          if recorder != nil { record(Envelope(message: message, source: source, target: target)) }
           replica.pointee.receive(message, from: source, at: now, into: &replies)
+          recorder?.pointee.caused(replies)
           passOnReplies(of: target)
         } else {
           pass(message, from: source, to: target)
@@ -398,7 +419,7 @@ struct NodeCore: ~Copyable {
   }
 
   @inline(__always)
-  private func isHere(_ target: Address) -> Bool {
+  func isHere(_ target: Address) -> Bool {
     switch target.role {
     case .raylet: target == rayletAddress
     case .replica: replicas[target.number] != nil

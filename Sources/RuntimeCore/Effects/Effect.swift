@@ -38,6 +38,20 @@ public struct Transfer: Sendable, BitwiseCopyable {
   public var objectSize: ByteCount
   public var status: ObjectStatus
   public var push: PushID
+
+  public init(
+    object: ObjectHandle, to: NodeID, bytes: UInt32, index: UInt16, count: UInt16,
+    objectSize: ByteCount, status: ObjectStatus, push: PushID
+  ) {
+    self.object = object
+    self.to = to
+    self.bytes = bytes
+    self.index = index
+    self.count = count
+    self.objectSize = objectSize
+    self.status = status
+    self.push = push
+  }
 }
 
 /// A `get` or `wait` of one driver, by its number: never the same twice while its end can be heard.

@@ -280,4 +280,28 @@ public struct GlobalScheduler: ~Copyable {
     }
     for shard in 0..<map.shards { effects.append(.send(.nodeLost(node), to: map.head(shard))) }
   }
+
+  // MARK: Recordings
+
+  /// Why a message of a recording cannot be meant for this machine; nil when it can. Others need not
+  /// ask: what they deliver was sent by machines.
+  public func problem(with message: Message, from source: Address) -> String? {
+    switch message {
+    case .taskEscalated, .locationsListed, .locationLost, .objectFreed, .nodeLost: return nil
+    case .objectLocated(_, let node, _, _):
+      guard node == .none || Int(node.index) < nodeCapacity else {
+        return "node \(node.index) has not reported"
+      }
+      return nil
+    case .heartbeat(let handle):
+      let heartbeat = payloads.heartbeat(handle).pointee
+      let index = Int(heartbeat.node.index)
+      guard heartbeat.node != .none, index < 1 << 20 else { return "a report of no node" }
+      guard heartbeat.placementsReceived <= (index < nodeCapacity ? sent[index] : 0) else {
+        return "node \(index) has received more tasks than were sent there"
+      }
+      return nil
+    default: return "a global scheduler is not told \(message.kind.name)"
+    }
+  }
 }

@@ -117,6 +117,9 @@ public struct MessagePayloads: @unchecked Sendable {
   public func insert(_ heartbeat: Heartbeat) -> HeartbeatHandle {
     HeartbeatHandle(storage.pointee.heartbeats.insert(heartbeat))
   }
+  public func heartbeat(_ handle: HeartbeatHandle) -> UnsafePointer<Heartbeat> {
+    UnsafePointer(storage.pointee.heartbeats.pointer(handle.slot))
+  }
   public func take(_ handle: HeartbeatHandle) -> Heartbeat {
     let heartbeat = storage.pointee.heartbeats[handle.slot]
     storage.pointee.heartbeats.remove(handle.slot)

@@ -39,6 +39,8 @@ struct ObjectStore: ~Copyable {
 
   func find(_ object: ObjectHandle) -> UInt32? { slots[object.key] }
   subscript(slot: UInt32) -> Entry { entries[slot] }
+  /// There is or was an object in this slot.
+  func has(_ slot: UInt32) -> Bool { slot < entries.slotCount }
 
   func isInMemory(_ object: ObjectHandle) -> Bool {
     guard let slot = slots[object.key] else { return false }

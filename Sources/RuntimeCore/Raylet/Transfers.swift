@@ -100,6 +100,8 @@ struct PushManager: ~Copyable {
   var memoryBytes: Int { pushes.memoryBytes }
 
   func pointer(_ id: PushID) -> UnsafeMutablePointer<Push> { pushes.pointer(id.slot) }
+  /// There is or was a push of this number.
+  func has(_ id: PushID) -> Bool { id.slot < pushes.slotCount }
   mutating func add(_ push: Push) -> PushID { PushID(pushes.insert(push)) }
   mutating func remove(_ id: PushID) { pushes.remove(id.slot) }
 }

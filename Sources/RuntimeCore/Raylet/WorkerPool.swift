@@ -34,6 +34,8 @@ struct WorkerPool: ~Copyable {
   var memoryBytes: Int { workers.memoryBytes + idle.memoryBytes }
 
   func pointer(_ id: WorkerID) -> UnsafeMutablePointer<Worker> { workers.pointer(id.index) }
+  /// There is or was a worker of this number.
+  func has(_ id: WorkerID) -> Bool { id.index < workers.slotCount }
 
   /// A new worker; with `isReady` it is idle at once (started with the node).
   mutating func add(isReady: Bool) -> WorkerID {

@@ -34,6 +34,9 @@ public struct ClusterConfiguration: Sendable {
   public var spillover: any SpilloverPolicy
   public var placement: any PlacementPolicy
   public var dispatch: any DispatchPolicy
+  /// What drivers want to hear of results that they do not wait for: nothing, as in the paper, or
+  /// what the real world's programs ask for (`ifKept`).
+  public var resultNotice = ResultNotice.none
   public var seed: UInt64 = 1
   /// The names behind the lanes of every resource vector.
   public var resourceNames = ResourceNames()

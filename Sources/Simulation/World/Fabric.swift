@@ -1,4 +1,5 @@
 import Primitives
+import Recording
 import RuntimeCore
 import Scheduling
 
@@ -98,6 +99,8 @@ struct Fabric: ~Copyable {
   /// Called with every message before it is handled: for golden tests and traces.
   var observer: ((Instant, Address, Address, Message) -> Void)?
   let isChecked: Bool
+  /// Hears each input and its effects; nil when nothing is recorded.
+  var recorder: UnsafeMutablePointer<StreamRecorder>?
 
   init(_ configuration: ClusterConfiguration, isChecked: Bool) {
     self.configuration = configuration
@@ -167,6 +170,7 @@ struct Fabric: ~Copyable {
   }
 
   deinit {
+    recorder?.deinitialize(count: 1).deallocate()
     raylets.deinitialize(count: nodeCount).deallocate()
     schedulers.deinitialize(count: configuration.parameters.globalSchedulers).deallocate()
     replicas.deinitialize(count: replicaCount).deallocate()
@@ -245,6 +249,7 @@ struct Fabric: ~Copyable {
     machine.pointee.busyUntil = now
     let moment = Instant(nanoseconds: now)
     if let observer { observer(clock, event.source, target, message) }
+    if recorder != nil { record(message, from: event.source, to: target, at: moment) }
     switch target.role {
     case .raylet:
       raylets[number].receive(message, from: event.source, at: moment, into: &effects)
@@ -291,6 +296,7 @@ struct Fabric: ~Copyable {
 
   /// Turns what a machine ordered into future events.
   mutating func perform(from source: Address, at now: Instant) {
+    if let recorder { recorder.pointee.caused(effects) }
     for i in 0..<effects.count {
       switch effects[i] {
       case .send(let message, let target):
@@ -422,6 +428,9 @@ struct Fabric: ~Copyable {
         address: .driver(number), node: node, worker: worker, root: root,
         incarnation: driverIncarnations, freeDelay: configuration.parameters.freeDelay,
         specs: specs, payloads: payloads))
+    recorder?.pointee.addDriver(
+      .driver(number), node: node, worker: worker, root: root, incarnation: driverIncarnations,
+      freeDelay: configuration.parameters.freeDelay)
     driverIncarnations &+= 1
     drivers[number] = driver
     // The last process at this number may have ended ahead of the clock: this one is another.
@@ -431,6 +440,7 @@ struct Fabric: ~Copyable {
 
   mutating func removeDriver(_ number: Int) {
     guard let driver = drivers[number] else { return }
+    recorder?.pointee.removeMachine(.driver(number))
     driver.deinitialize(count: 1)
     driver.deallocate()
     drivers[number] = nil

@@ -1,4 +1,5 @@
 import Primitives
+import Recording
 import RuntimeCore
 import Scheduling
 
@@ -15,19 +16,30 @@ public final class SimulatedCluster {
   /// Hears of every step in the life of tasks and objects, with `Parameters.recordsTransitions`.
   public var onTransition: ((Transition, Instant) -> Void)?
 
-  /// - Parameter isChecked: checks the machines' invariants after every event: slow, for tests.
-  public init(_ configuration: ClusterConfiguration, isChecked: Bool = false) {
+  /// - Parameters:
+  ///   - isChecked: checks the machines' invariants after every event: slow, for tests.
+  ///   - recording: where everything that the machines hear is written down.
+  public init(
+    _ configuration: ClusterConfiguration, isChecked: Bool = false,
+    recording: (any RecordingOutput)? = nil
+  ) {
     self.configuration = configuration
     fabric = .allocate(capacity: 1)
     fabric.initialize(to: Fabric(configuration, isChecked: isChecked))
     specs = fabric.pointee.specs
+    if let recording { fabric.pointee.startRecording(to: recording) }
     for node in 0..<configuration.nodes.count {
+      fabric.pointee.recorder?.pointee.started(.raylet(NodeID(node)), at: .zero)
       fabric.pointee.raylets[node].start(at: .zero, into: &fabric.pointee.effects)
       fabric.pointee.perform(from: .raylet(NodeID(node)), at: .zero)
     }
   }
 
+  /// What has been recorded is handed on; nothing may happen after that.
+  public func endRecording() { fabric.pointee.recorder?.pointee.finish() }
+
   deinit {
+    endRecording()
     fabric.deinitialize(count: 1)
     fabric.deallocate()
   }
@@ -127,13 +139,16 @@ public final class SimulatedCluster {
   ) -> TaskHandle {
     let task = specs.insert(spec, arguments: arguments)
     let now = fabric.pointee.occupy(.driver(driver), for: configuration.client.submit)
-    machine(driver).pointee.submit(task, wanted: wanted, into: &fabric.pointee.effects)
+    let notice = wanted ? ResultNotice.localCopy : configuration.resultNotice
+    fabric.pointee.recorder?.pointee.submitted(task, notice: notice, by: .driver(driver), at: now)
+    machine(driver).pointee.submit(task, notice: notice, into: &fabric.pointee.effects)
     fabric.pointee.perform(from: .driver(driver), at: now)
     return task
   }
 
   public func put(_ size: ByteCount, at driver: Int) -> ObjectHandle {
     let now = fabric.pointee.occupy(.driver(driver), for: configuration.client.put(size))
+    fabric.pointee.recorder?.pointee.put(size, by: .driver(driver), at: now)
     let object = machine(driver).pointee.put(size, into: &fabric.pointee.effects)
     fabric.pointee.perform(from: .driver(driver), at: now)
     return object
@@ -141,6 +156,7 @@ public final class SimulatedCluster {
 
   public func register(_ function: FunctionID, at driver: Int) {
     let now = fabric.pointee.occupy(.driver(driver), for: configuration.client.call)
+    fabric.pointee.recorder?.pointee.registered(function, by: .driver(driver), at: now)
     machine(driver).pointee.register(function, fabric.pointee.map, into: &fabric.pointee.effects)
     fabric.pointee.perform(from: .driver(driver), at: now)
   }
@@ -152,6 +168,9 @@ public final class SimulatedCluster {
     timeout: TimeSpan? = nil, at driver: Int
   ) -> RequestID {
     let now = fabric.pointee.occupy(.driver(driver), for: configuration.client.call)
+    fabric.pointee.recorder?.pointee.requested(
+      objects, needed: needed, isGet: isGet, fetch: fetch, timeout: timeout, by: .driver(driver),
+      at: now)
     let id = machine(driver).pointee.request(
       objects, needed: needed, isGet: isGet, fetch: fetch, timeout: timeout, at: now,
       into: &fabric.pointee.effects)
@@ -165,6 +184,7 @@ public final class SimulatedCluster {
 
   /// See `Driver.free`: gathered, and sent in batches.
   public func free(_ object: ObjectHandle, at driver: Int) {
+    fabric.pointee.recorder?.pointee.freed(object, by: .driver(driver), at: now(of: driver))
     machine(driver).pointee.free(object, into: &fabric.pointee.effects)
     if !fabric.pointee.effects.isEmpty {
       fabric.pointee.perform(from: .driver(driver), at: now(of: driver))
@@ -173,6 +193,7 @@ public final class SimulatedCluster {
 
   /// Sends what `free` has gathered.
   public func flushFreed(at driver: Int) {
+    fabric.pointee.recorder?.pointee.flushed(by: .driver(driver), at: now(of: driver))
     machine(driver).pointee.flush(into: &fabric.pointee.effects)
     fabric.pointee.perform(from: .driver(driver), at: now(of: driver))
   }

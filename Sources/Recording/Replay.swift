@@ -1,0 +1,205 @@
+import Primitives
+import RuntimeCore
+
+/// Where a machine, made again, first did something else than what was recorded.
+public struct ReplayDifference: Sendable, Equatable {
+  /// An input and what it caused, in words.
+  public struct Step: Sendable, Equatable {
+    /// From 1, of this machine.
+    public var number: UInt64
+    public var time: Instant
+    public var input: String
+    /// Where it lies in the file.
+    public var offset: Int
+  }
+
+  public var machine: Address
+  public var step: Step
+  /// Inputs of the machine before this one, the latest last.
+  public var before: [Step]
+  /// What was recorded, and what was found, each effect a line.
+  public var expected: [String]
+  public var found: [String]
+  /// The number of the first effect that differs, from 0.
+  public var index: Int
+  /// Why the input could not be heard at all; nil when it was.
+  public var problem: String?
+}
+
+/// How the replay of one machine ended.
+public struct ReplayedMachineResult: Sendable {
+  public var machine: Address
+  public var inputs: UInt64
+  public var effects: UInt64
+  public var difference: ReplayDifference?
+}
+
+/// How the replay of a recording ended.
+public struct ReplayResult: Sendable {
+  /// Where it was recorded, such as `node 1`.
+  public var origin: String
+  public var machines: [ReplayedMachineResult]
+  /// False when the recording ends before its process did: it was cut off, or the process died.
+  public var isComplete: Bool
+  /// Bytes of a last block that is not whole, and was left out.
+  public var cutBytes: Int
+
+  public var difference: ReplayDifference? { machines.lazy.compactMap(\.difference).first }
+  public var inputs: UInt64 { machines.reduce(0) { $0 + $1.inputs } }
+  public var effects: UInt64 { machines.reduce(0) { $0 + $1.effects } }
+}
+
+/// Feeds a recording to machines made anew, and compares what they order with what was recorded.
+public struct Replay {
+  /// Only this machine; nil for all.
+  public var machine: Address?
+  public var policies = ReplayPolicies()
+  /// Inputs before the first difference that are shown with it.
+  static let recentCount = 4
+
+  public init() {}
+
+  /// - Parameter file: the bytes of a recording.
+  /// - Throws: `RecordingError` when the bytes cannot be read as one. A file that ends too early is
+  ///   read as far as it goes.
+  public func run(_ file: UnsafeRawBufferPointer) throws(RecordingError) -> ReplayResult {
+    var blocks = try RecordingBlocks(file)
+    var streams: [UInt32: ReplayedStream] = [:]
+    var results: [ReplayedMachineResult] = []
+    while let block = try blocks.next() {
+      let stream =
+        streams[block.stream]
+        ?? ReplayedStream(RecordedStream(kinds: blocks.kinds), self)
+      streams[block.stream] = stream
+      try stream.replay(block)
+      if block.endsStream {
+        streams[block.stream] = nil
+        results += stream.end()
+      }
+    }
+    for number in streams.keys.sorted() { results += streams[number]!.end() }
+    return ReplayResult(
+      origin: blocks.origin, machines: results, isComplete: blocks.isComplete,
+      cutBytes: blocks.cutBytes)
+  }
+}
+
+/// The machines of one stream.
+private final class ReplayedStream {
+  private let stream: RecordedStream
+  private let replay: Replay
+  private var machines: [UInt32: ReplayedMachine] = [:]
+  /// In the order in which they came.
+  private var order: [ReplayedMachine] = []
+  private var results: [ReplayedMachineResult] = []
+  private var differences: [UInt32: ReplayDifference] = [:]
+  private var effects = EffectBuffer<Effect>()
+  private var scratch = RecordWriter()
+
+  init(_ stream: RecordedStream, _ replay: Replay) {
+    self.stream = stream
+    self.replay = replay
+  }
+
+  func replay(_ block: RecordingBlocks.Block) throws(RecordingError) {
+    var reader = stream.reader(block)
+    while let event = try stream.next(&reader) {
+      switch event {
+      case .machine(let description, let offset):
+        let address = description.address
+        if let wanted = replay.machine, wanted != address { continue }
+        guard machines[address.raw] == nil else {
+          throw RecordingError(at: offset, "\(address) is there already")
+        }
+        let machine = try ReplayedMachine(description, stream, replay.policies, at: offset)
+        machines[address.raw] = machine
+        order.append(machine)
+      case .machineEnded(let address):
+        if let machine = machines.removeValue(forKey: address.raw) { end(machine) }
+      case .input(let input): try handle(input)
+      }
+    }
+  }
+
+  private func handle(_ input: RecordedInput) throws(RecordingError) {
+    guard let machine = machines[input.target.raw], !machine.hasDiffered else {
+      if case .message(let message, _) = input.content { message.discardBody(stream.payloads) }
+      if machines[input.target.raw] == nil && replay.machine == nil {
+        throw RecordingError(at: input.offset, "\(input.target) is not among the machines")
+      }
+      return
+    }
+    machine.inputs += 1
+    machine.effects += UInt64(input.effects.count)
+    // Not in words yet: those who agree need none.
+    var body: String?
+    if case .message(let message, _) = input.content, message.hasBody { body = stream.text(input) }
+    if let problem = machine.hear(input, stream, into: &effects) {
+      try differ(machine, input, body, found: [], at: 0, problem: problem)
+      effects.removeAll()
+      return
+    }
+    if let index = firstDifference(input) {
+      var found: [String] = []
+      for i in 0..<effects.count { found.append(stream.text(effects[i])) }
+      try differ(machine, input, body, found: found, at: index, problem: nil)
+    } else {
+      for i in 0..<effects.count { effects[i].discardBody(stream.payloads) }
+    }
+    effects.removeAll()
+    remember(input, body, machine)
+  }
+
+  private func firstDifference(_ input: RecordedInput) -> Int? {
+    for i in 0..<min(effects.count, input.effects.count) {
+      scratch.removeAll()
+      scratch.effect(effects[i], stream.payloads)
+      guard scratch.bytes.elementsEqual(input.effects[i]) else { return i }
+    }
+    return effects.count == input.effects.count ? nil : min(effects.count, input.effects.count)
+  }
+
+  private func remember(_ input: RecordedInput, _ body: String?, _ machine: ReplayedMachine) {
+    if machine.recent.count == Replay.recentCount { machine.recent.removeFirst() }
+    var input = input
+    input.effects = []
+    machine.recent.append((machine.inputs, input, body))
+  }
+
+  private func step(
+    _ number: UInt64, _ input: RecordedInput, _ body: String?
+  ) -> ReplayDifference.Step {
+    ReplayDifference.Step(
+      number: number, time: input.time, input: body ?? stream.text(input), offset: input.offset)
+  }
+
+  private func differ(
+    _ machine: ReplayedMachine, _ input: RecordedInput, _ body: String?, found: [String],
+    at index: Int, problem: String?
+  ) throws(RecordingError) {
+    machine.hasDiffered = true
+    var expected: [String] = []
+    for effect in input.effects {
+      expected.append(try stream.text(effect: effect, at: input.offset))
+    }
+    differences[machine.address.raw] = ReplayDifference(
+      machine: machine.address, step: step(machine.inputs, input, body),
+      before: machine.recent.map { step($0.number, $0.input, $0.body) },
+      expected: expected, found: found, index: index, problem: problem)
+  }
+
+  private func end(_ machine: ReplayedMachine) {
+    order.removeAll { $0 === machine }
+    results.append(
+      ReplayedMachineResult(
+        machine: machine.address, inputs: machine.inputs, effects: machine.effects,
+        difference: differences.removeValue(forKey: machine.address.raw)))
+  }
+
+  /// The results of all its machines; the stream says no more.
+  func end() -> [ReplayedMachineResult] {
+    for machine in order { end(machine) }
+    machines.removeAll()
+    return results
+  }
+}
