@@ -1,0 +1,180 @@
+import Heliostat
+import Logging
+import NIOCore
+import NIOPosix
+import Primitives
+import RealWorld
+import Recording
+import RuntimeCore
+import Scheduling
+import Simulation
+import Synchronization
+import Testing
+
+/// A recording in memory.
+final class MemoryRecording: RecordingOutput {
+  private struct State: Sendable {
+    var bytes: [UInt8]
+    var streams: UInt32 = 0
+  }
+  private let state: Mutex<State>
+
+  init(origin: String = "test") { state = Mutex(State(bytes: recordingPreface(origin: origin))) }
+
+  func openStream() -> UInt32 {
+    state.withLock { state in
+      defer { state.streams += 1 }
+      return state.streams
+    }
+  }
+
+  func write(_ block: UnsafeRawBufferPointer) {
+    state.withLock { $0.bytes.append(contentsOf: block) }
+  }
+
+  /// Everything so far, as a file that was not finished.
+  var part: [UInt8] { state.withLock { $0.bytes } }
+  /// Everything, as a finished file.
+  var whole: [UInt8] { part + recordingEnd() }
+}
+
+func replay(_ bytes: [UInt8], _ replay: Replay = Replay()) throws -> ReplayResult {
+  try bytes.withUnsafeBytes { bytes throws(RecordingError) in try replay.run(bytes) }
+}
+
+/// The replay agrees with every input; some of each kind of machine were there.
+func expectSame(
+  _ result: ReplayResult, _ roles: [Address.Role], _ location: SourceLocation = #_sourceLocation
+) {
+  #expect(result.isComplete && result.cutBytes == 0, sourceLocation: location)
+  for machine in result.machines {
+    #expect(machine.difference == nil, sourceLocation: location)
+  }
+  for role in roles {
+    let inputs = result.machines.filter { $0.machine.role == role }.reduce(0) { $0 + $1.inputs }
+    #expect(inputs > 0, "\(role)", sourceLocation: location)
+  }
+}
+
+/// What a cluster that runs a script is made of.
+struct ScriptCluster {
+  var nodes = 1
+  var cpus = 2
+  var store = ByteCount(64 << 20)
+  var settings: ClusterSettings = {
+    var settings = ClusterSettings()
+    settings.parameters.freeDelay = .milliseconds(1)
+    settings.parameters.heartbeat = .milliseconds(5)
+    return settings
+  }()
+  var seed: UInt64 = 1
+
+  // MARK: In the simulated world
+
+  func configuration() throws -> ClusterConfiguration {
+    let node = NodeDescription(resources: ResourceVector(cpus: cpus), store: store)
+    var configuration = ClusterConfiguration(
+      nodes: Array(repeating: SimulatedNode(node), count: nodes), head: NodeID(0),
+      topology: try .star(
+        nodes: nodes, nic: DuplexBandwidth(Bandwidth(bytesPerSecond: 1e9)),
+        latency: .microseconds(50)),
+      network: .fifoNIC,
+      spillover: try PolicyRegistry.spillover(PolicySpec(parsing: settings.spillover)),
+      placement: try PolicyRegistry.placement(PolicySpec(parsing: settings.placement)),
+      dispatch: try PolicyRegistry.dispatch(PolicySpec(parsing: settings.dispatch)))
+    configuration.parameters = settings.parameters
+    configuration.resultNotice = .ifKept
+    configuration.seed = seed
+    return configuration
+  }
+
+  /// Runs a script on a simulated cluster; its lines, and what it recorded.
+  func simulate(
+    _ script: Script, _ configuration: ClusterConfiguration? = nil
+  ) throws -> (lines: [String], recording: [UInt8]) {
+    let recording = MemoryRecording(origin: "simulated")
+    let cluster = SimulatedCluster(
+      try configuration ?? self.configuration(), isChecked: true, recording: recording)
+    let library = FunctionLibrary()
+    let functions = ScriptFunctions(library)
+    let lines = Mutex<[String]>([])
+    let runtime = ProgramRuntime(driverNode: NodeID(0), library: library) { ray in
+      let found = try await script.run(ray, functions)
+      lines.withLock { $0 = found }
+    }
+    let end = cluster.run(runtime, until: Instant.zero + .seconds(3600), maximumEvents: 3_000_000)
+    #expect(end == .finished)
+    if let error = runtime.error { throw error }
+    cluster.endRecording()
+    return (lines.withLock { $0 }, recording.whole)
+  }
+
+  // MARK: In the real world
+
+  /// Runs a script on a node in this process.
+  func runInProcess(_ script: Script) async throws -> (lines: [String], recording: [UInt8]) {
+    let recording = MemoryRecording(origin: "in process")
+    let library = FunctionLibrary()
+    let functions = ScriptFunctions(library)
+    var settings = settings
+    settings.seed = seed
+    let cluster = try Cluster.inProcess(
+      NodeDescription(resources: ResourceVector(cpus: cpus), store: store), settings: settings,
+      library: library, recording: recording)
+    let lines: [String]
+    do {
+      lines = try await cluster.run { ray in try await script.run(ray, functions) }
+    } catch {
+      await cluster.stop()
+      throw error
+    }
+    await cluster.stop()
+    return (lines, recording.whole)
+  }
+
+  /// Runs a script on several nodes that reach each other, and the program them, over sockets.
+  func runOverSockets(
+    _ script: Script
+  ) async throws -> (lines: [String], recordings: [[UInt8]]) {
+    let group = MultiThreadedEventLoopGroup(numberOfThreads: nodes)
+    var logger = Logger(label: "test")
+    logger.logLevel = .error
+    var settings = settings
+    settings.seed = seed
+    var processes: [NodeProcess] = []
+    var recordings: [MemoryRecording] = []
+    // A node does not keep its library alive.
+    var libraries: [FunctionLibrary] = []
+    for number in 0..<nodes {
+      let library = FunctionLibrary()
+      _ = ScriptFunctions(library)
+      libraries.append(library)
+      var options = NodeProcess.Options(
+        endpoint: try Endpoint(parsing: "127.0.0.1:0"), head: processes.first?.endpoint,
+        description: NodeDescription(resources: ResourceVector(cpus: cpus), store: store))
+      options.settings = settings
+      let recording = MemoryRecording(origin: "node \(number)")
+      options.recording = recording
+      recordings.append(recording)
+      processes.append(
+        try await NodeProcess.start(options, library: library, on: group.next(), logger: logger))
+    }
+    let library = FunctionLibrary()
+    let functions = ScriptFunctions(library)
+    let recording = MemoryRecording(origin: "driver")
+    recordings.append(recording)
+    let cluster = try await Cluster.connect(
+      to: processes[0].endpoint, library: library, recording: recording, logger: logger)
+    let result: Result<[String], any Error>
+    do {
+      result = .success(try await cluster.run { ray in try await script.run(ray, functions) })
+    } catch {
+      result = .failure(error)
+    }
+    await cluster.stop()
+    for process in processes.reversed() { await process.stop() }
+    try await group.shutdownGracefully()
+    withExtendedLifetime((processes, libraries)) {}
+    return (try result.get(), recordings.map(\.whole))
+  }
+}
