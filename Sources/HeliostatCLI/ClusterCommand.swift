@@ -43,6 +43,11 @@ struct ClusterCommand: ParsableCommand {
 
   @OptionGroup var security: SecurityOptions
 
+  @Option(
+    help: ArgumentHelp(
+      "Write down everything that the nodes' machines hear, for replay.", valueName: "folder"))
+  var record: String?
+
   @Option(help: ArgumentHelp("Register the functions of this file.", valueName: "file"))
   var workload: String?
 
@@ -88,6 +93,7 @@ struct ClusterCommand: ParsableCommand {
     run.real.gpus = run.real.gpus ?? gpus
     run.real.store = run.real.store ?? store
     run.real.showsNodes = true
+    run.record = run.record ?? record
     try run.run()
   }
 
@@ -102,6 +108,7 @@ struct ClusterCommand: ParsableCommand {
     for text in resource { flags += ["--resource", text] }
     for text in set { flags += ["--set", text] }
     if let workload { flags += ["--workload", workload] }
+    if let record { flags += ["--record", record] }
     for (option, value) in [
       ("--secret-file", security.secretFile), ("--tls-certificate", security.tlsCertificate),
       ("--tls-key", security.tlsKey), ("--tls-roots", security.tlsRoots),

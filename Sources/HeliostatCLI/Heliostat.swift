@@ -17,7 +17,7 @@ struct HeliostatCommand: ParsableCommand {
       """,
     version: Version.text,
     subcommands: [
-      RunCommand.self, NodeCommand.self, ClusterCommand.self, ListCommand.self,
+      RunCommand.self, ReplayCommand.self, NodeCommand.self, ClusterCommand.self, ListCommand.self,
       ReportCommand.self, BenchCommand.self, BenchNodeCommand.self,
     ])
 

@@ -8,6 +8,7 @@ import Primitives
 import RealWorld
 import RuntimeCore
 import ServiceLifecycle
+import Synchronization
 import Workload
 
 struct NodeCommand: ParsableCommand {
@@ -68,16 +69,27 @@ struct NodeCommand: ParsableCommand {
   @Option(help: "The least severe messages to show: trace, debug, info, warning or error.")
   var log = "info"
 
+  @Option(
+    help: ArgumentHelp(
+      "Write down everything that the node's machines hear, for replay.", valueName: "folder"))
+  var record: String?
+
   @Option(parsing: .unconditional, help: .hidden) var cell = 0
   @Flag(help: .hidden) var untilStdinCloses = false
 
   func run() throws {
-    let (options, library) = try prepared()
+    var (options, library) = try prepared()
     guard let level = Logger.Level(rawValue: log) else {
       throw BadInput("--log \(log): expected trace, debug, info, warning or error")
     }
     let logger = RealOptions.logger(level)
-    let service = NodeService(options, library, logger)
+    let recording = NodeRecording()
+    if let record {
+      let folder: RecordingFolder
+      do { folder = try RecordingFolder(record) } catch { throw BadInput("--record \(error)") }
+      options.recording = { node in try recording.start(node.index, in: folder) }
+    }
+    let service = NodeService(options, library, recording, logger)
     let reportsEnd = untilStdinCloses
     do {
       try waitForResult {
@@ -161,13 +173,31 @@ struct NodeCommand: ParsableCommand {
   }
 }
 
+/// The recording of a node, from when it knows its number.
+private final class NodeRecording: Sendable {
+  private let file = Mutex<RecordingFile?>(nil)
+
+  func start(_ number: UInt32, in folder: RecordingFolder) throws -> RecordingFile {
+    let started = try folder.file("node-\(number)", origin: "node \(number)")
+    file.withLock { $0 = started }
+    return started
+  }
+
+  func finish() throws { try file.withLock { $0 }?.finish() }
+}
+
 /// A node for the time that its process lives.
 private struct NodeService: Service {
   private let options: NodeProcess.Options
   private let library: FunctionLibrary
+  private let recording: NodeRecording
   private let logger: Logger
 
-  init(_ options: NodeProcess.Options, _ library: FunctionLibrary, _ logger: Logger) {
+  init(
+    _ options: NodeProcess.Options, _ library: FunctionLibrary, _ recording: NodeRecording,
+    _ logger: Logger
+  ) {
+    self.recording = recording
     self.options = options
     self.library = library
     self.logger = logger
@@ -199,6 +229,7 @@ private struct NodeService: Service {
     }
     if reason == nil { logger.info("node \(process.node.index) stops") }
     await process.stop()
+    try recording.finish()
     try? await group.shutdownGracefully()
     if let reason { throw NodeEnded(description: reason) }
   }

@@ -59,6 +59,13 @@ struct RunCommand: ParsableCommand {
         """))
   var trace = 20_000
 
+  @Option(
+    help: ArgumentHelp(
+      "Write down everything that every machine hears, for replay.",
+      discussion: "One file a process; with several runs, a folder for each.",
+      valueName: "folder"))
+  var record: String?
+
   @Flag(help: "Print rows and checks as JSON, one object a line, instead of tables.")
   var json = false
 
@@ -77,6 +84,10 @@ struct RunCommand: ParsableCommand {
       workload, threads: threads ?? ProcessInfo.processInfo.activeProcessorCount)
     if let seed { runner.seeds = [seed] }
     runner.traceLimit = trace
+    if let record {
+      do { _ = try RecordingFolder(record) } catch { throw BadInput("--record \(error)") }
+      runner.recordings = record
+    }
     if world == "real" { runner.world = .real(try realWorld()) }
     let cells = try runner.prepare()
     let leftOut = runner.absentChecks(cells)
@@ -228,6 +239,7 @@ struct RunCommand: ParsableCommand {
     if !report.checks.isEmpty { print(SummaryDocument.table(report.checks).terminalText) }
     if fingerprints { for line in report.manifest.fingerprints { print("fingerprint \(line)") } }
     print("\(verdict(report)) in \(Quantity.text(report.result.wallSeconds, unit: "s")).")
+    if let record { print("Recordings in \(record): heliostat replay \(record)") }
     print("Results in \(directory.path)")
     print("Open \(directory.path)/report.html in a browser.")
   }

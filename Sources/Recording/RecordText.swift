@@ -74,14 +74,18 @@ extension RecordedStream {
     }
   }
 
-  /// An effect out of its bytes, in words.
-  func text(effect bytes: UnsafeRawBufferPointer, at offset: Int) throws(RecordingError) -> String {
-    var reader = RecordReader(bytes, at: offset)
-    let kind = try reader.choice("kind of effect") { EffectKind(rawValue: $0) }
-    guard let effect = try reader.effect(kind, kinds, payloads) else {
-      return "record step \(try reader.number("step"))"
+  /// An effect out of its bytes, in words; bytes that are no effect say so.
+  func text(effect bytes: UnsafeRawBufferPointer) -> String {
+    do throws(RecordingError) {
+      var reader = RecordReader(bytes, at: 0)
+      let kind = try reader.choice("kind of effect") { EffectKind(rawValue: $0) }
+      guard let effect = try reader.effect(kind, kinds, payloads) else {
+        return "record step \(try reader.number("step"))"
+      }
+      return text(effect)
+    } catch {
+      return "no effect: \(error.text)"
     }
-    return text(effect)
   }
 
   func text(_ effect: Effect) -> String {

@@ -54,6 +54,8 @@ public struct Replay {
   /// Only this machine; nil for all.
   public var machine: Address?
   public var policies = ReplayPolicies()
+  /// Gathers what machines did in which state; nil for nobody.
+  public var transitions: TransitionCollector?
   /// Inputs before the first difference that are shown with it.
   static let recentCount = 4
 
@@ -134,16 +136,20 @@ private final class ReplayedStream {
     // Not in words yet: those who agree need none.
     var body: String?
     if case .message(let message, _) = input.content, message.hasBody { body = stream.text(input) }
+    let state = replay.transitions == nil ? nil : machine.state(before: input)
     if let problem = machine.hear(input, stream, into: &effects) {
-      try differ(machine, input, body, found: [], at: 0, problem: problem)
+      differ(machine, input, body, found: [], at: 0, problem: problem)
       effects.removeAll()
       return
     }
     if let index = firstDifference(input) {
       var found: [String] = []
       for i in 0..<effects.count { found.append(stream.text(effects[i])) }
-      try differ(machine, input, body, found: found, at: index, problem: nil)
+      differ(machine, input, body, found: found, at: index, problem: nil)
     } else {
+      if let state {
+        replay.transitions?.add(machine.address.role, input.content.name, state, effects)
+      }
       for i in 0..<effects.count { effects[i].discardBody(stream.payloads) }
     }
     effects.removeAll()
@@ -176,12 +182,10 @@ private final class ReplayedStream {
   private func differ(
     _ machine: ReplayedMachine, _ input: RecordedInput, _ body: String?, found: [String],
     at index: Int, problem: String?
-  ) throws(RecordingError) {
+  ) {
     machine.hasDiffered = true
     var expected: [String] = []
-    for effect in input.effects {
-      expected.append(try stream.text(effect: effect, at: input.offset))
-    }
+    for effect in input.effects { expected.append(stream.text(effect: effect)) }
     differences[machine.address.raw] = ReplayDifference(
       machine: machine.address, step: step(machine.inputs, input, body),
       before: machine.recent.map { step($0.number, $0.input, $0.body) },

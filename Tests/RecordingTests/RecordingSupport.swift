@@ -56,6 +56,12 @@ func expectSame(
   }
 }
 
+/// The first lines that differ, side by side; nil when all are the same.
+func difference(_ a: [String], _ b: [String]) -> String? {
+  for (a, b) in zip(a, b) where a != b { return "'\(a)' and '\(b)'" }
+  return a.count == b.count ? nil : "\(a.count) and \(b.count) lines"
+}
+
 /// What a cluster that runs a script is made of.
 struct ScriptCluster {
   var nodes = 1
@@ -90,11 +96,11 @@ struct ScriptCluster {
 
   /// Runs a script on a simulated cluster; its lines, and what it recorded.
   func simulate(
-    _ script: Script, _ configuration: ClusterConfiguration? = nil
+    _ script: Script, _ configuration: ClusterConfiguration? = nil, isChecked: Bool = true
   ) throws -> (lines: [String], recording: [UInt8]) {
     let recording = MemoryRecording(origin: "simulated")
     let cluster = SimulatedCluster(
-      try configuration ?? self.configuration(), isChecked: true, recording: recording)
+      try configuration ?? self.configuration(), isChecked: isChecked, recording: recording)
     let library = FunctionLibrary()
     let functions = ScriptFunctions(library)
     let lines = Mutex<[String]>([])
@@ -138,7 +144,7 @@ struct ScriptCluster {
   ) async throws -> (lines: [String], recordings: [[UInt8]]) {
     let group = MultiThreadedEventLoopGroup(numberOfThreads: nodes)
     var logger = Logger(label: "test")
-    logger.logLevel = .error
+    logger.logLevel = .critical
     var settings = settings
     settings.seed = seed
     var processes: [NodeProcess] = []
@@ -154,7 +160,7 @@ struct ScriptCluster {
         description: NodeDescription(resources: ResourceVector(cpus: cpus), store: store))
       options.settings = settings
       let recording = MemoryRecording(origin: "node \(number)")
-      options.recording = recording
+      options.recording = { _ in recording }
       recordings.append(recording)
       processes.append(
         try await NodeProcess.start(options, library: library, on: group.next(), logger: logger))
@@ -172,7 +178,8 @@ struct ScriptCluster {
       result = .failure(error)
     }
     await cluster.stop()
-    for process in processes.reversed() { await process.stop() }
+    // The head first, so that nobody hears of a node's end: it is the end of the run.
+    for process in processes { await process.stop() }
     try await group.shutdownGracefully()
     withExtendedLifetime((processes, libraries)) {}
     return (try result.get(), recordings.map(\.whole))

@@ -6,8 +6,6 @@ import Testing
 
 @Suite("recording and replay", .serialized, .timeLimit(.minutes(2)))
 struct ReplayTests {
-  private let all: [Int] = Array(0..<15)
-
   @Test("a simulated run replays to the same effects", arguments: UInt64(1)..<9)
   func simulated(seed: UInt64) throws {
     var cluster = ScriptCluster(nodes: 1 + Int(seed % 3))
@@ -15,14 +13,14 @@ struct ReplayTests {
     cluster.settings.parameters.chainLength = 1 + Int(seed % 4) / 2
     cluster.settings.parameters.globalSchedulers = 1 + Int(seed % 2)
     if seed % 2 == 0 { cluster.settings.spillover = "QueueThreshold[threshold=1]" }
-    let (_, recording) = try cluster.simulate(Script(seed: seed, choices: all))
+    let (_, recording) = try cluster.simulate(Script(seed: seed))
     let result = try replay(recording)
     expectSame(result, Address.Role.allCases.filter { $0 != .globalScheduler || seed > 0 })
   }
 
   @Test("a real node with its workers and programs replays to the same effects")
   func inProcess() async throws {
-    let script = Script(seed: 3, steps: 120, choices: all, largePut: 200_000)
+    let script = Script(seed: 3, steps: 120, largePut: 200_000)
     let (_, recording) = try await ScriptCluster().runInProcess(script)
     expectSame(try replay(recording), Address.Role.allCases)
   }
@@ -31,7 +29,7 @@ struct ReplayTests {
   func twoNodes() async throws {
     var cluster = ScriptCluster(nodes: 2)
     cluster.settings.spillover = "QueueThreshold[threshold=1]"
-    let script = Script(seed: 5, steps: 120, choices: all, largePut: 200_000)
+    let script = Script(seed: 5, steps: 120, largePut: 200_000)
     let (_, recordings) = try await cluster.runOverSockets(script)
     expectSame(try replay(recordings[0]), [.raylet, .globalScheduler, .replica])
     expectSame(try replay(recordings[1]), [.raylet])

@@ -28,6 +28,9 @@ public struct ExperimentRunner: Sendable {
   static let tracedCells = 4
   /// Tasks to record in each trace; 0 for none.
   public var traceLimit: Int
+  /// The folder in which to write down what every machine of every run hears; nil for none. With more
+  /// than one run each has a folder of its own there.
+  public var recordings: String?
   /// Hears how far the work has come: finished runs, all runs, and a sentence.
   public var progress: (@Sendable (Int, Int, String) -> Void)?
   /// Asked before each run; true leaves the rest out. One run is always made, so that there is a
@@ -88,6 +91,7 @@ public struct ExperimentRunner: Sendable {
     let seeds = seeds
     let (traceLimit, progress, isInterrupted) = (traceLimit, progress, isInterrupted)
     let world = world
+    let recordings = recordings
     var lanes = min(threads, total)
     if case .real = world { lanes = 1 }
     DispatchQueue.concurrentPerform(iterations: lanes) { _ in
@@ -101,6 +105,10 @@ public struct ExperimentRunner: Sendable {
         var options = RunOptions()
         let isTraced = cellIndex == 0 || cells.count <= Self.tracedCells
         if isTraced && seedIndex == 0 { options.traceLimit = traceLimit }
+        if let recordings {
+          let name = "cell-\(cellIndex)-seed-\(seeds[seedIndex])"
+          options.recordings = total == 1 ? recordings : "\(recordings)/\(name)"
+        }
         options.progress = { text in progress?(results.finished, total, "\(label): \(text)") }
         let result: RunResult
         var wall: String

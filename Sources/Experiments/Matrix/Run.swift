@@ -2,6 +2,7 @@ import Dispatch
 import Heliostat
 import Measurement
 import Primitives
+import RealWorld
 import RuntimeCore
 import Simulation
 import Workload
@@ -42,6 +43,8 @@ public struct RunOptions: Sendable {
   /// Record at most this many tasks for a trace; 0 for none.
   public var traceLimit = 0
   public var progress: (@Sendable (String) -> Void)?
+  /// The folder in which to write down what every machine hears; nil for none.
+  public var recordings: String?
   public init() {}
 }
 
@@ -54,14 +57,24 @@ extension PreparedCell {
     configuration.parameters.recordsTransitions = options.traceLimit > 0
     let sink = MeasureSink()
     sink.progress = options.progress
+    var recording: RecordingFile?
+    var failure: String?
+    do {
+      recording = try options.recordings.map {
+        try RecordingFolder($0).file("simulated", origin: "simulated cluster")
+      }
+    } catch {
+      failure = "\(error)"
+    }
     let started = self.begin(seed: seed, sink)
-    let cluster = SimulatedCluster(configuration)
+    let cluster = SimulatedCluster(configuration, recording: recording)
     let recorder =
       options.traceLimit > 0 ? TraceRecorder(cluster, limit: options.traceLimit) : nil
     let end = cluster.run(started.application)
-    var failure: String?
+    cluster.endRecording()
+    do { try recording?.finish() } catch { failure = "\(error)" }
     switch end {
-    case .finished: failure = started.failure().map { "\($0)" }
+    case .finished: failure = started.failure().map { "\($0)" } ?? failure
     case .stalled: failure = Self.explain(cluster)
     case .limited: failure = "the limit of events was reached"
     }

@@ -16,7 +16,7 @@ extension PreparedCell {
     sink.progress = options.progress
     var failure: String?
     do {
-      try runReal(seed: seed, world, sink)
+      try runReal(seed: seed, world, sink, options.recordings)
     } catch {
       failure = "\(error)"
     }
@@ -28,8 +28,9 @@ extension PreparedCell {
   }
 
   private func runReal(
-    seed: UInt64, _ world: RealWorldOptions, _ sink: MeasureSink
+    seed: UInt64, _ world: RealWorldOptions, _ sink: MeasureSink, _ recordings: String?
   ) throws {
+    let folder = try recordings.map { try RecordingFolder($0) }
     let plan = try RealPlan(self, world)
     let library = FunctionLibrary()
     let driver = real.prepared(in: library)
@@ -38,33 +39,40 @@ extension PreparedCell {
       var settings = plan.settings
       settings.seed = seed
       let node = plan.nodes[0]
-      let cluster = try Cluster.inProcess(node, settings: settings, library: library)
-      try Self.drive(driver, sink) { cluster }
+      let recording = try folder?.file("node-0", origin: "node 0 and its programs")
+      let cluster = try Cluster.inProcess(
+        node, settings: settings, library: library, recording: recording)
+      try Self.drive(driver, sink, recording) { cluster }
     case .processes:
       let names = plan.settings.resourceNames
       let local = try LocalCluster(
         command: world.nodeCommand + ["--cell", "\(cell.index)"],
-        flags: plan.nodes.indices.map { plan.flags($0, seed: seed) },
+        flags: plan.nodes.indices.map {
+          plan.flags($0, seed: seed) + (recordings.map { ["--record", $0] } ?? [])
+        },
         resources: plan.nodes.map { names.describe($0.resources) })
       defer { local.stop() }
       world.started?(local)
       let home = Int(driver.node?.index ?? 0) % local.nodes.count
       let endpoint = local.nodes[home].endpoint
-      try Self.drive(driver, sink) {
-        try await Cluster.connect(to: endpoint, library: library, logger: world.logger)
+      let recording = try folder?.file("driver", origin: "driver")
+      try Self.drive(driver, sink, recording) {
+        try await Cluster.connect(
+          to: endpoint, library: library, recording: recording, logger: world.logger)
       }
     case .cluster(let endpoint):
-      try Self.drive(driver, sink) {
+      let recording = try folder?.file("driver", origin: "driver")
+      try Self.drive(driver, sink, recording) {
         try await Cluster.connect(
           to: endpoint, library: library, name: world.clusterName, seed: seed,
-          transport: world.transport, logger: world.logger)
+          transport: world.transport, recording: recording, logger: world.logger)
       }
     }
   }
 
-  /// Runs the driver to its end on a cluster, and leaves that.
+  /// Runs the driver to its end on a cluster, leaves that, and ends the recording.
   private static func drive(
-    _ driver: RealWorkload.Driver, _ sink: MeasureSink,
+    _ driver: RealWorkload.Driver, _ sink: MeasureSink, _ recording: RecordingFile?,
     _ connect: @escaping @Sendable () async throws -> Cluster
   ) throws {
     try waitForResult {
@@ -76,6 +84,7 @@ extension PreparedCell {
         result = .failure(error)
       }
       await cluster.stop()
+      try recording?.finish()
       try result.get()
     }
   }

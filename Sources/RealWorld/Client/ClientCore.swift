@@ -275,6 +275,12 @@ struct ClientCore: ~Copyable {
     }
     let object = ObjectHandle(producer: producer, index: id.index)
     if fetching.remove(object.key) != nil { fetched.append(object) }
+    guard driver.knows(object) else {
+      // Freed, but its name still lives in a batch: a value kept now would be taken for that of
+      // another task at this place.
+      if case .segment = content { returnLoan(ValueFrame.loan(frame)) }
+      return
+    }
     if let known = values.pointer(object.key), known.pointee.form != .onDisk {
       if case .segment = content { returnLoan(ValueFrame.loan(frame)) }
       return

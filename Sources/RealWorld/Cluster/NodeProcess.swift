@@ -23,8 +23,9 @@ public final class NodeProcess: @unchecked Sendable {
     public var transport = TransportConfiguration()
     /// How long the loop and the workers look for work before they sleep.
     public var spin = TimeSpan.microseconds(50)
-    /// Where everything that the machines of this process hear is written down.
-    public var recording: (any RecordingOutput)?
+    /// Says where everything that the machines of this process hear is written down, when the node
+    /// knows its number; nil for nowhere.
+    public var recording: (@Sendable (NodeID) throws -> any RecordingOutput)?
 
     public init(endpoint: Endpoint, head: Endpoint? = nil, description: NodeDescription) {
       self.endpoint = endpoint
@@ -108,7 +109,7 @@ public final class NodeProcess: @unchecked Sendable {
       var plan = try settings.plan(
         node: node, description: options.description,
         nodes: options.head == nil ? [resources] : members.map(\.resources))
-      plan.recording = options.recording
+      plan.recording = try options.recording?(node)
       let host = LoopHost(loop, spinner)
       let shell = try NodeShell(plan, functions: functions, spin: options.spin, host: host)
       let process = NodeProcess(

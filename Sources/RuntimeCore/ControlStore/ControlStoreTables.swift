@@ -91,6 +91,10 @@ struct ControlStoreTables: ~Copyable {
     return record
   }
 
+  func state(of task: TaskHandle) -> TaskState {
+    records.pointer(Self.key(task))?.pointee.taskState ?? .absent
+  }
+
   mutating func logTask(_ task: TaskHandle, _ node: NodeID) {
     let record = record(task, node)
     if record.pointee.taskState == .queued { record.pointee.taskNode = node }

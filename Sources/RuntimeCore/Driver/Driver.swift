@@ -241,6 +241,10 @@ public struct Driver: ~Copyable {
     return known.status
   }
 
+  /// Whether the program has a use for the object: it submitted its task, put it or asked for it, and
+  /// has not freed it.
+  public func knows(_ object: ObjectHandle) -> Bool { objects.contains(object.key) }
+
   /// The program promises that neither it nor any pending task needs the object any more.
   public mutating func free(_ object: ObjectHandle, into effects: inout EffectBuffer<Effect>) {
     objects.remove(object.key)
@@ -404,5 +408,20 @@ public struct Driver: ~Copyable {
 
   public var memoryBytes: Int {
     objects.memoryBytes + links.memoryBytes + requests.memoryBytes + callCounts.memoryBytes
+  }
+
+  /// How what a message is about stands here; see `Raylet.standing`.
+  public func standing(of message: Message) -> String {
+    let object: ObjectHandle
+    switch message {
+    case .objectReady(let ready, _): object = ready
+    case .taskForwarded(let task): object = ObjectHandle(producer: task, index: 0)
+    case .timerFired(let token): return token.purpose == Self.freeTimer ? "free" : "request"
+    default: return "-"
+    }
+    guard let known = objects[object.key] else { return "unknown" }
+    var words = known.isReady ? "ready" : known.isPromised ? "promised" : "asked"
+    if known.waiting != Self.end { words += ", awaited" }
+    return words
   }
 }

@@ -304,4 +304,17 @@ public struct GlobalScheduler: ~Copyable {
     default: return "a global scheduler is not told \(message.kind.name)"
     }
   }
+
+  /// How what a message is about stands here; see `Raylet.standing`.
+  public func standing(of message: Message) -> String {
+    switch message {
+    case .taskEscalated(let task):
+      return specs[task].argumentCount == 0 ? "no inputs" : "inputs"
+    case .objectLocated(let object, _, _, _), .locationsListed(let object),
+      .locationLost(let object, _), .objectFreed(let object):
+      guard let slot = directory.find(object) else { return "unknown" }
+      return directory[slot].isKnown ? "known" : "asked"
+    default: return "-"
+    }
+  }
 }

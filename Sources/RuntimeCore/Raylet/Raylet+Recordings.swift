@@ -72,4 +72,48 @@ extension Raylet {
     else { return "worker \(worker.index) is not \(state)" }
     return nil
   }
+
+  // MARK: Standings
+
+  /// How what a message is about stands here, in a few words without names and numbers: to compare
+  /// what machines do in different runs.
+  public func standing(of message: Message) -> String {
+    switch message {
+    case .taskSubmitted(let task, _), .taskPlaced(let task): return standing(ofNew: task)
+    case .taskFinished(let task, _, let status):
+      return "\(specs[task].kind)\(status.isError ? ", failed" : "")"
+    case .objectWanted(let object, let want): return "\(want), \(standing(of: object))"
+    case .objectPut(let object, _), .objectRequested(let object), .objectRefused(let object),
+      .objectFreed(let object):
+      return standing(of: object)
+    case .objectLocated(let object, let holder, _, let status):
+      let place = holder == .none ? "nowhere" : holder == node ? "here" : "elsewhere"
+      return "\(place)\(status.isError ? ", error" : ""), \(standing(of: object))"
+    case .chunkArrived(let object, let index, let count, _, _):
+      return "\(index + 1 == count ? "last" : "one of more"), \(standing(of: object))"
+    case .actorLocated(_, let home):
+      return home == .none ? "dead" : methodsAwaitingActor.isEmpty ? "nobody waits" : "awaited"
+    case .timerFired(let token): return token.purpose == Timer.heartbeat ? "heartbeat" : "free"
+    default: return "-"
+    }
+  }
+
+  private func standing(ofNew task: TaskHandle) -> String {
+    let spec = specs[task]
+    guard spec.kind == .actorMethod else { return "\(spec.kind)" }
+    if actors.find(spec.actor) != nil { return "actorMethod, here" }
+    guard let home = actorNodes[UInt64(spec.actor.index)] else { return "actorMethod, unknown" }
+    return home == .none ? "actorMethod, asked" : "actorMethod, elsewhere"
+  }
+
+  private func standing(of object: ObjectHandle) -> String {
+    var words = "absent"
+    if let held = store.find(object) {
+      words = store[held].isOnDisk ? "on disk" : store[held].pins > 0 ? "pinned" : "in memory"
+    }
+    if let interest = dependencies.interest(object) {
+      words += interest.pointee.isPulling ? ", pulled" : ", awaited"
+    }
+    return words
+  }
 }
