@@ -148,6 +148,7 @@ extension RecordReader {
       let worker = try worker()
       return .taskFinished(task, worker, try status())
     case .nodeLost: return .nodeLost(try node())
+    case .nodesCounted: return .nodesCounted(try small("number of nodes"))
     case .nodeRegistered: return .nodeRegistered(try node())
     case .roomRequested: return .roomRequested(try size())
     case .objectPinned: return .objectPinned(try object())

@@ -36,7 +36,9 @@ extension Message {
   }
 
   @inline(__always)
-  private func walkPlain<Sink: PartSink & ~Copyable>(_ sink: inout Sink, _ payloads: MessagePayloads) {
+  private func walkPlain<Sink: PartSink & ~Copyable>(
+    _ sink: inout Sink, _ payloads: MessagePayloads
+  ) {
     switch self {
     case .taskSubmitted(let task, let notice):
       sink.task(task)
@@ -62,6 +64,7 @@ extension Message {
       sink.worker(worker)
       sink.status(status)
     case .nodeLost(let node), .nodeRegistered(let node): sink.node(node)
+    case .nodesCounted(let count): sink.number(UInt64(count), "nodes")
     case .roomRequested(let size): sink.size(size)
     case .objectPinned(let object), .objectUnpinned(let object), .objectRequested(let object),
       .objectRefused(let object), .locationsListed(let object), .objectFreed(let object):

@@ -103,7 +103,8 @@ public struct StreamRecorder: ~Copyable {
     }
   }
 
-  @inline(__always) private mutating func head(_ tag: RecordTag, _ target: Address, _ now: Instant) {
+  @inline(__always) private mutating func head(_ tag: RecordTag, _ target: Address, _ now: Instant)
+  {
     writer.byte(tag.rawValue)
     writer.address(target)
     writer.signed(Int64(bitPattern: now.nanoseconds &- lastTime))

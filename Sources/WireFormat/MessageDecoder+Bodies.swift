@@ -141,9 +141,9 @@ extension MessageDecoder {
     case .workerLost:
       try reader.requireExactly(4, "worker")
       return .workerLost(try worker(&reader))
-    case .nodeJoined:
-      try reader.requireExactly(4, "node")
-      return .nodeJoined(try node(&reader))
+    case .nodesCounted:
+      try reader.requireExactly(4, "number of nodes")
+      return .nodesCounted(reader.load(UInt32.self))
     case .objectRestored:
       try reader.requireExactly(4, "slot")
       return .objectRestored(reader.load(UInt32.self))

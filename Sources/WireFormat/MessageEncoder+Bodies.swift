@@ -25,7 +25,7 @@ extension MessageEncoder {
     case .referencesFreed(let batch), .objectsFreed(let batch):
       Plan(size: 4 + 20 * payloads.batch(batch).pointee.count)
     case .workerBlocked, .workerUnblocked, .workerStarted, .workerLost, .objectRestored, .chunkSent,
-      .functionRegistered, .functionPublished, .nodeRegistered, .nodeLost, .nodeJoined,
+      .functionRegistered, .functionPublished, .nodeRegistered, .nodeLost, .nodesCounted,
       .updatesAcknowledged:
       Plan(size: 4)
     case .polled, .pollAnswered, .timerFired, .roomRequested: Plan(size: 8)
@@ -120,8 +120,8 @@ extension MessageEncoder {
     case .chunkSent(let push): output.put(push.slot)
     case .functionRegistered(let function), .functionPublished(let function):
       output.put(function.index)
-    case .nodeRegistered(let node), .nodeLost(let node), .nodeJoined(let node):
-      output.put(node.index)
+    case .nodeRegistered(let node), .nodeLost(let node): output.put(node.index)
+    case .nodesCounted(let count): output.put(count)
     case .updatesAcknowledged(let sequence): output.put(sequence.value)
     case .polled(let token), .pollAnswered(let token), .timerFired(let token):
       output.put(token.purpose)

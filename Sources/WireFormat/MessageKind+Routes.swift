@@ -7,7 +7,7 @@ extension MessageKind {
   public var crossesProcesses: Bool {
     switch self {
     case .taskFinished, .workerStarted, .workerLost, .timerFired, .chunkSent, .chunkArrived,
-      .roomRequested, .objectPinned, .objectUnpinned, .objectRestored, .nodeJoined:
+      .roomRequested, .objectPinned, .objectUnpinned, .objectRestored, .nodesCounted:
       false
     default: true
     }
@@ -37,7 +37,7 @@ extension MessageKind {
     case .updatePropagated, .updatesAcknowledged: source == .replica && target == .replica
     case .timerFired: source == target
     case .taskFinished, .workerStarted, .workerLost, .chunkSent, .roomRequested, .objectPinned,
-      .objectUnpinned, .objectRestored, .nodeJoined:
+      .objectUnpinned, .objectRestored, .nodesCounted:
       target == .raylet
     }
   }

@@ -142,7 +142,7 @@ func describe(
       + describe(record.update, specs, payloads)
   case .workerBlocked, .workerUnblocked, .workerStarted, .polled, .pollAnswered, .timerFired,
     .roomRequested, .objectRestored, .chunkSent, .functionRegistered, .functionPublished,
-    .nodeRegistered, .nodeLost, .nodeJoined, .workerLost, .functionsFollowed, .updatesAcknowledged:
+    .nodeRegistered, .nodeLost, .nodesCounted, .workerLost, .functionsFollowed, .updatesAcknowledged:
     return "\(message)"
   }
 }

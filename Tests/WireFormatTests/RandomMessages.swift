@@ -115,7 +115,7 @@ struct RandomMessages {
     case .nodeRegistered: return (.nodeRegistered(NodeID(below(9))), [])
     case .nodeLost: return (.nodeLost(NodeID(below(9))), [])
     case .workerLost: return (.workerLost(WorkerID(below(99))), [])
-    case .nodeJoined: return (.nodeJoined(NodeID(below(9))), [])
+    case .nodesCounted: return (.nodesCounted(word()), [])
     case .functionsFollowed: return (.functionsFollowed, [])
     case .updatesAcknowledged: return (.updatesAcknowledged(SequenceNumber(word())), [])
     default:

@@ -274,8 +274,8 @@ public final class NodeProcess: @unchecked Sendable {
         driver: address.number, seed: settings.seed)
     case .node(let number):
       shell.core.pointee.connect(.raylet(number), to: port)
-      shell.core.pointee.join(number)
       links[number] = link
+      shell.core.pointee.count(nodes: links.count + 1)
     }
     peers[ObjectIdentifier(peer)] = peer
     return peer
@@ -321,6 +321,7 @@ public final class NodeProcess: @unchecked Sendable {
     case .node(let number):
       links[number] = nil
       shell.core.pointee.disconnect(.raylet(number))
+      shell.core.pointee.count(nodes: links.count + 1)
       if isStopping { return }
       if number == NodeID(0) {
         logger.error("the head is gone (\(reason)): this node ends")

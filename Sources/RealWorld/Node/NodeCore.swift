@@ -349,9 +349,11 @@ struct NodeCore: ~Copyable {
     perform(from: envelope.target)
   }
 
-  /// Another node takes part from now on.
-  mutating func join(_ node: NodeID) {
-    handle(Envelope(message: .nodeJoined(node), source: rayletAddress, target: rayletAddress))
+  /// So many nodes take part from now on, this one included.
+  mutating func count(nodes: Int) {
+    handle(
+      Envelope(
+        message: .nodesCounted(UInt32(nodes)), source: rayletAddress, target: rayletAddress))
   }
 
   /// A node has gone: machines of this process hear of it.

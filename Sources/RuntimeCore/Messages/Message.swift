@@ -74,8 +74,8 @@ public enum Message: Sendable, BitwiseCopyable {
   case workerLost(WorkerID)
   /// The world to raylets and global schedulers, and these to the GCS: a node ended. A write there.
   case nodeLost(NodeID)
-  /// The world to a raylet: another node takes part from now on.
-  case nodeJoined(NodeID)
+  /// The world to a raylet: so many nodes take part from now on, this one included.
+  case nodesCounted(UInt32)
   /// The world to a raylet: so many bytes are about to be written into the store.
   case roomRequested(ByteCount)
   /// The world to a raylet: a client reads the object in place, and has done so.

@@ -13,7 +13,7 @@ public enum MessageKind: UInt8, Sendable, CaseIterable, BitwiseCopyable {
   case functionPublished, updatePropagated, updatesAcknowledged, timerFired
   case polled, pollAnswered
   case roomRequested, objectPinned, objectUnpinned, objectRestored
-  case workerLost, nodeLost, taskForwarded, nodeJoined
+  case workerLost, nodeLost, taskForwarded, nodesCounted
 
   /// The name in profiles and listings: `task-submitted`.
   public var name: String {
@@ -75,7 +75,7 @@ extension Message {
     case .workerLost: .workerLost
     case .nodeLost: .nodeLost
     case .taskForwarded: .taskForwarded
-    case .nodeJoined: .nodeJoined
+    case .nodesCounted: .nodesCounted
     }
   }
 }
@@ -105,7 +105,7 @@ extension Message {
     case .polled, .pollAnswered, .timerFired, .roomRequested: return header + 8
     case .workerBlocked, .workerUnblocked, .workerStarted, .workerLost, .objectRestored,
       .chunkSent, .functionRegistered, .functionPublished, .nodeRegistered, .nodeLost,
-      .nodeJoined, .updatesAcknowledged:
+      .nodesCounted, .updatesAcknowledged:
       return header + 4
     case .functionsFollowed: return header
     case .updatePropagated(let update, _):

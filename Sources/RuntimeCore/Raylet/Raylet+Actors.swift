@@ -166,7 +166,6 @@ extension Raylet {
     _ lost: NodeID, at now: Instant, into effects: inout EffectBuffer<Effect>
   ) {
     lostNodes.append(lost)
-    peers = max(0, peers - 1)
     for key in actorNodes.keys(where: { $0 == lost }) {
       let creation = TaskHandle(UInt32(truncatingIfNeeded: key))
       actorNodes.set(key, .none)

@@ -51,7 +51,7 @@ extension Raylet {
       return nil
     case .writesCommitted, .objectWanted, .objectPut, .objectLocated, .objectRequested,
       .objectRefused, .chunkArrived, .referencesFreed, .objectFreed, .polled, .roomRequested,
-      .objectPinned, .actorLocated, .nodeLost, .functionPublished, .locationLost,
+      .objectPinned, .actorLocated, .nodeLost, .nodesCounted, .functionPublished, .locationLost,
       .locationsListed:
       return nil
     default: return "a raylet is not told \(message.kind.name)"

@@ -52,7 +52,7 @@ public struct Raylet: ~Copyable {
   var arrivals: UInt32 = 0
   var averageTaskSeconds: Double
   /// Other nodes that take part in the cluster.
-  var peers: Int
+  var peers = 0
   /// How many tasks a worker may have before it; see `Parameters.pipelineTime`.
   var pipelineDepth = 1
   /// No worker takes a further task until one has finished.
@@ -84,14 +84,12 @@ public struct Raylet: ~Copyable {
   var averageBandwidth: Double
   var placements: UnsafeMutablePointer<UInt64>
 
-  /// - Parameter peers: other nodes that take part already; each further one by `nodeJoined`.
   public init(
     node: NodeID, description: NodeDescription, parameters: Parameters, map: ControlStoreMap,
     spillover: any SpilloverPolicy, dispatch: any DispatchPolicy, specs: TaskSpecTable,
-    payloads: MessagePayloads, seed: UInt64, peers: Int = 0
+    payloads: MessagePayloads, seed: UInt64
   ) {
     self.node = node
-    self.peers = peers
     self.parameters = parameters
     self.specs = specs
     self.payloads = payloads
@@ -210,8 +208,8 @@ public struct Raylet: ~Copyable {
       workerLost(worker, at: now, into: &effects)
     case .nodeLost(let lost):
       nodeLost(lost, at: now, into: &effects)
-    case .nodeJoined:
-      peers += 1
+    case .nodesCounted(let count):
+      peers = max(0, Int(count) - 1)
     case .timerFired(let token):
       timerFired(token, at: now, into: &effects)
     case .functionPublished, .locationLost, .locationsListed:

@@ -123,7 +123,7 @@ struct Fabric: ~Copyable {
         to: Raylet(
           node: NodeID(i), description: node.description, parameters: parameters, map: map,
           spillover: configuration.spillover, dispatch: configuration.dispatch, specs: specs,
-          payloads: payloads, seed: configuration.seed, peers: nodeCount - 1))
+          payloads: payloads, seed: configuration.seed))
     }
     schedulers = .allocate(capacity: parameters.globalSchedulers)
     for i in 0..<parameters.globalSchedulers {
@@ -292,6 +292,15 @@ struct Fabric: ~Copyable {
   {
     if !Raylet.isBackground(message) { foreground += 1 }
     queue.push(Event(message: message, target: target, source: source), at: time)
+  }
+
+  /// A raylet hears how many nodes the cluster has.
+  mutating func count(nodes: Int, at node: NodeID) {
+    let message = Message.nodesCounted(UInt32(nodes))
+    let raylet = Address.raylet(node)
+    if recorder != nil { record(message, from: raylet, to: raylet, at: .zero) }
+    raylets[Int(node.index)].receive(message, from: raylet, at: .zero, into: &effects)
+    perform(from: raylet, at: .zero)
   }
 
   /// Turns what a machine ordered into future events.

@@ -29,6 +29,7 @@ public final class SimulatedCluster {
     specs = fabric.pointee.specs
     if let recording { fabric.pointee.startRecording(to: recording) }
     for node in 0..<configuration.nodes.count {
+      fabric.pointee.count(nodes: configuration.nodes.count, at: NodeID(node))
       fabric.pointee.recorder?.pointee.started(.raylet(NodeID(node)), at: .zero)
       fabric.pointee.raylets[node].start(at: .zero, into: &fabric.pointee.effects)
       fabric.pointee.perform(from: .raylet(NodeID(node)), at: .zero)
