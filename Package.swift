@@ -127,9 +127,17 @@ let package = Package(
       dependencies: [
         "Simulation", "RuntimeCore", "Scheduling", "Primitives", "Heliostat", "CAllocationCounter",
       ]),
+    // What tests of worker processes start.
+    .executableTarget(
+      name: "WorkerFixture", dependencies: ["Heliostat", "RealWorld", "Primitives"],
+      path: "Tests/WorkerFixture"),
     .testTarget(
       name: "HeliostatTests",
-      dependencies: ["Heliostat", "Simulation", "RuntimeCore", "Scheduling", "Primitives"]),
+      dependencies: [
+        "Heliostat", "Simulation", "RealWorld", "RuntimeCore", "Scheduling", "Primitives",
+        "WorkerFixture",
+        .product(name: "Logging", package: "swift-log"),
+      ]),
     .testTarget(
       name: "RealWorldTests",
       dependencies: [

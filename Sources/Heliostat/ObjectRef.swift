@@ -80,8 +80,8 @@ public enum RuntimeError: Error, Equatable, Sendable, CustomStringConvertible {
   case getTimedOut(after: TimeSpan)
   case objectFreed
   case objectStoreFull
-  /// The worker that ran the task ended before the task did.
-  case workerCrashed
+  /// The worker that ran the task ended before the task did; the text says which and how.
+  case workerCrashed(String)
   /// The node that had the task ended before the task did.
   case nodeDied
   /// The actor's worker or node ended.
@@ -99,7 +99,7 @@ public enum RuntimeError: Error, Equatable, Sendable, CustomStringConvertible {
     case .getTimedOut(let span): "get timed out after \(span)"
     case .objectFreed: "the object was freed by the program"
     case .objectStoreFull: "the object is larger than the node's object store"
-    case .workerCrashed: "the worker that ran the task ended before it"
+    case .workerCrashed(let reason): "the worker that ran the task ended before it: \(reason)"
     case .nodeDied: "the node that had the task ended before it"
     case .actorDied: "the actor's worker or node ended"
     case .objectLost: "every copy of the object was on nodes that ended"

@@ -143,7 +143,7 @@ public final class Session: @unchecked Sendable {
     switch status {
     case .freed: .objectFreed
     case .storeFull: .objectStoreFull
-    case .workerCrashed: .workerCrashed
+    case .workerCrashed: .workerCrashed(backend.failure(object) ?? "it is not known how")
     case .nodeDied: .nodeDied
     case .actorDied: .actorDied
     case .objectLost: .objectLost

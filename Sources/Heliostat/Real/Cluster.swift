@@ -30,21 +30,26 @@ public final class Cluster: Sendable {
     self.library = library
   }
 
-  /// A cluster of one node inside this process: its workers are threads.
+  /// A cluster of one node inside this process.
   ///
   /// - Parameters:
   ///   - cpus: CPUs of the node, and so the workers that it starts with.
   ///   - store: capacity of its object store.
   ///   - spin: how long threads look for work before they sleep.
-  /// - Throws: `StoreError` when there is no shared memory, `ThreadError`, `PolicyError`.
+  ///   - workers: threads of this process, or processes; for these, all functions are in the library by
+  ///     now, and the program has called `WorkerProcess.runIfStarted`.
+  ///   - logger: hears of workers that end or cannot be started.
+  /// - Throws: `StoreError` when there is no shared memory, `ThreadError`, `PolicyError`,
+  ///   `WorkerProcessError`.
   public static func inProcess(
     cpus: Int, gpus: Int = 0, store: ByteCount = ByteCount(1 << 30),
     settings: ClusterSettings = ClusterSettings(), library: FunctionLibrary = FunctionLibrary(),
-    spin: TimeSpan = .microseconds(50)
+    spin: TimeSpan = .microseconds(50), workers: NodeWorkers = .threads,
+    logger: Logger = Logger(label: "heliostat")
   ) throws -> Cluster {
     try inProcess(
       NodeDescription(resources: ResourceVector(cpus: cpus, gpus: gpus), store: store),
-      settings: settings, library: library, spin: spin)
+      settings: settings, library: library, spin: spin, workers: workers, logger: logger)
   }
 
   /// The same for a node with custom resources, whose names are among the settings.
@@ -53,12 +58,15 @@ public final class Cluster: Sendable {
   public static func inProcess(
     _ node: NodeDescription, settings: ClusterSettings = ClusterSettings(),
     library: FunctionLibrary = FunctionLibrary(), spin: TimeSpan = .microseconds(50),
-    recording: (any RecordingOutput)? = nil
+    workers: NodeWorkers = .threads, recording: (any RecordingOutput)? = nil,
+    logger: Logger = Logger(label: "heliostat")
   ) throws -> Cluster {
     var plan = try settings.plan(node: NodeID(0), description: node, nodes: [node.resources])
     plan.recording = recording
     return Cluster(
-      .inProcess(try InProcessCluster(plan, functions: library.table, spin: spin)), library)
+      .inProcess(
+        try InProcessCluster(
+          plan, functions: library.table, spin: spin, workers: workers, logger: logger)), library)
   }
 
   /// Connects to a node of a running cluster.

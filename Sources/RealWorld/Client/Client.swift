@@ -241,25 +241,29 @@ public final class Client: @unchecked Sendable {
   }
 }
 
-/// A client on a thread of the node's own process.
+/// A client on a thread that shares the node's memory: of its own process, or of a worker process.
 final class ThreadClient: Pump, ClientHost, @unchecked Sendable {
   let thread: PumpThread
   private let incoming: FrameRing
-  private let outlet: RingOutlet
+  private let outlet: any Outlet
+  /// The thread is one of the node's own process, and not of a worker process.
+  private let isInNode: Bool
   private let plan: NodePlan
   private let memory: SegmentAccess
   private(set) var client: Client?
-  private var incarnation: UInt32 = 0
+  private var incarnation: UInt32
   /// Of the latest program.
   private(set) var address: Address?
 
   var executor: any TaskExecutor { thread }
 
   init(
-    thread: PumpThread, incoming: FrameRing, outlet: RingOutlet, plan: NodePlan,
-    memory: SegmentAccess
+    thread: PumpThread, incoming: FrameRing, outlet: any Outlet, plan: NodePlan,
+    memory: SegmentAccess, isInNode: Bool = true, incarnation: UInt32 = 0
   ) {
     self.memory = memory
+    self.isInNode = isInNode
+    self.incarnation = incarnation
     self.thread = thread
     self.incoming = incoming
     self.outlet = outlet
@@ -278,7 +282,7 @@ final class ThreadClient: Pump, ClientHost, @unchecked Sendable {
       core,
       cluster: Client.Cluster(
         seed: plan.seed, nodes: plan.nodes, resourceNames: plan.resourceNames),
-      isThread: true, host: self)
+      isThread: isInNode, host: self)
     self.client = client
     return client
   }

@@ -23,6 +23,7 @@ public final class NodeProcess: @unchecked Sendable {
     public var transport = TransportConfiguration()
     /// How long the loop and the workers look for work before they sleep.
     public var spin = TimeSpan.microseconds(50)
+    public var workers = NodeWorkers.threads
     /// Says where everything that the machines of this process hear is written down, when the node
     /// knows its number; nil for nowhere.
     public var recording: (@Sendable (NodeID) throws -> any RecordingOutput)?
@@ -69,7 +70,7 @@ public final class NodeProcess: @unchecked Sendable {
   /// Starts a node and returns when it takes part in its cluster.
   ///
   /// - Throws: `TransportError` (address in use, head unreachable, refused with the head's reason),
-  ///   `PolicyError`, `ThreadError`.
+  ///   `PolicyError`, `ThreadError`, `WorkerProcessError`.
   public static func start(
     _ options: Options, functions: FunctionTable, on loop: any EventLoop, logger: Logger
   ) async throws -> NodeProcess {
@@ -111,7 +112,16 @@ public final class NodeProcess: @unchecked Sendable {
         nodes: options.head == nil ? [resources] : members.map(\.resources))
       plan.recording = try options.recording?(node)
       let host = LoopHost(loop, spinner)
-      let shell = try NodeShell(plan, functions: functions, spin: options.spin, host: host)
+      var makeProcesses: ((SharedSegment) throws -> ProcessWorkers)?
+      if case .processes(let launch) = options.workers {
+        makeProcesses = { segment in
+          try ProcessWorkers(
+            launch, plan, functions: functions, segment: segment, spin: options.spin, on: loop,
+            spinner, logger: logger, wakeNode: { host.wake() })
+        }
+      }
+      let shell = try NodeShell(
+        plan, functions: functions, spin: options.spin, host: host, processes: makeProcesses)
       let process = NodeProcess(
         node: node, settings: settings, members: members, shell: shell, host: host,
         spinner: spinner, listener: listener, functions: functions, options: options,

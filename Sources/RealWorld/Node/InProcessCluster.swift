@@ -1,19 +1,28 @@
+import Logging
 import Primitives
 import RuntimeCore
 import Scheduling
 
-/// A cluster of the real world in one process: a node with worker threads, and programs on threads of
-/// their own, connected by rings.
+/// A cluster of the real world in one process: a node with its workers, which may be processes of their
+/// own, and programs on threads of their own, connected by rings.
 public final class InProcessCluster: @unchecked Sendable {
   private let node: NodeShell
   private let thread: PumpThread
   private let spin: TimeSpan
 
-  public init(_ plan: NodePlan, functions: FunctionTable, spin: TimeSpan = .microseconds(50)) throws
-  {
+  /// - Throws: `StoreError` when there is no shared memory, `ThreadError`, `WorkerProcessError`.
+  public init(
+    _ plan: NodePlan, functions: FunctionTable, spin: TimeSpan = .microseconds(50),
+    workers: NodeWorkers = .threads, logger: Logger = Logger(label: "heliostat")
+  ) throws {
     self.spin = spin
     thread = PumpThread(name: "node", spin: spin)
-    node = try NodeShell(plan, functions: functions, spin: spin, host: thread)
+    let host = thread
+    node = try NodeShell(
+      plan, functions: functions, spin: spin, host: host,
+      processes: try ProcessWorkers.maker(
+        workers, plan, functions: functions, spin: spin, logger: logger,
+        wakeNode: { host.wake() }))
     try node.start()
     try thread.start(node)
   }

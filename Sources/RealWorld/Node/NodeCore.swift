@@ -110,7 +110,9 @@ struct NodeCore: ~Copyable {
   private var workerCapacity = 16
   private var touchedWorkers = RingQueue<UInt32>()
   /// The arguments of tasks under way, by task.
-  private var arguments = WordMap<UnsafeMutablePointer<ArgumentBlock>>()
+  var arguments = WordMap<UnsafeMutablePointer<ArgumentBlock>>()
+  /// For the shell, of workers that are processes.
+  var workerNews: [WorkerNews] = []
 
   init(_ plan: NodePlan, _ memory: consuming ObjectMemory) {
     self.plan = plan
@@ -285,15 +287,19 @@ struct NodeCore: ~Copyable {
         continue
       }
       let received = try port.pointee.decoder.decode(frame, borrowing: &borrowed)
-      if let client = port.pointee.client { try check(received, from: client) }
+      if let client = port.pointee.client {
+        try check(received, from: client, port.pointee.worker)
+      }
       handle(
         Envelope(
           message: received.message, source: received.source, target: received.target))
     }
   }
 
-  /// A program over a socket may only say what drivers say, and only for itself.
-  private func check(_ received: ReceivedMessage, from client: Address) throws(FrameError) {
+  /// A program of another process may only say what drivers say, and only for itself.
+  private func check(
+    _ received: ReceivedMessage, from client: Address, _ worker: WorkerID?
+  ) throws(FrameError) {
     guard received.source == client, received.target == rayletAddress else {
       throw FrameError(
         .notAllowed, "source", found: UInt64(received.source.raw), expected: UInt64(client.raw))
@@ -301,6 +307,7 @@ struct NodeCore: ~Copyable {
     switch received.message {
     case .taskSubmitted, .objectWanted, .objectPut, .referencesFreed, .polled: return
     default:
+      if isAllowed(received.message, of: worker) { return }
       throw FrameError(
         .notAllowed, "message of a driver", found: UInt64(received.message.kind.rawValue),
         expected: 0)
@@ -509,7 +516,8 @@ struct NodeCore: ~Copyable {
   private func beginProgram(_ root: TaskID, at number: UInt32) {
     let port = port(number)
     port.pointee.root = root
-    port.pointee.decoder = MessageDecoder(specs: specs, payloads: payloads)
+    port.pointee.decoder = MessageDecoder(
+      specs: specs, payloads: payloads, bounds: port.pointee.decoder.bounds)
   }
 
   /// Puts the arguments of a task where its worker reads them.
@@ -567,6 +575,7 @@ struct NodeCore: ~Copyable {
         keep(report.value, of: report.task, index: report.index, report.status)
       case .roomWanted: roomWanted(report.value.count, by: worker)
       case .roomReturned: giveBack(report.value)
+      case .started, .abandoned, .lost: processReported(report, of: worker)
       }
     }
     if count > 0 { worker.reports.release() }
@@ -574,12 +583,12 @@ struct NodeCore: ~Copyable {
   }
 
   /// What a program said last comes before the news that it has ended.
-  private mutating func drainClient(of worker: Worker) {
+  mutating func drainClient(of worker: Worker) {
     while let run = worker.clientRing.next() {
       do throws(FrameError) {
         try receive(run, from: worker.port)
       } catch {
-        fatalError("worker \(worker.number.index) sent \(error)")
+        faulted(worker.port, error)
       }
       worker.clientRing.release()
     }

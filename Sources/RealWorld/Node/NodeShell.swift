@@ -26,6 +26,10 @@ final class NodeShell: Pump, @unchecked Sendable {
   let spin: TimeSpan
   private let memory: SegmentAccess
   let plan: NodePlan
+  /// Where the workers are processes.
+  private let processes: ProcessWorkers?
+  /// What goes to the programs of those, by port.
+  private var processRings: [UInt32: FrameRing] = [:]
 
   private struct NewClient: Sendable {
     var address: Address
@@ -34,9 +38,12 @@ final class NodeShell: Pump, @unchecked Sendable {
     var toClient: RingOutlet
   }
 
-  /// - Parameter host: the thread or event loop that everything here happens on.
+  /// - Parameters:
+  ///   - host: the thread or event loop that everything here happens on.
+  ///   - makeProcesses: makes what starts the workers when these are processes.
   init(
-    _ plan: NodePlan, functions: FunctionTable, spin: TimeSpan, host: any ShellHost
+    _ plan: NodePlan, functions: FunctionTable, spin: TimeSpan, host: any ShellHost,
+    processes makeProcesses: ((SharedSegment) throws -> ProcessWorkers)? = nil
   ) throws {
     self.plan = plan
     self.functions = functions
@@ -46,6 +53,7 @@ final class NodeShell: Pump, @unchecked Sendable {
     _ = SpillDirectory.removeAbandoned(in: "/tmp")
     let segment = try SharedSegment.create(byteCount: NodeCore.segmentBytes(plan))
     memory = SegmentAccess(segment)
+    processes = try makeProcesses?(segment)
     core = .allocate(capacity: 1)
     core.initialize(to: NodeCore(plan, try NodeCore.memory(segment)))
   }
@@ -58,7 +66,7 @@ final class NodeShell: Pump, @unchecked Sendable {
   /// Starts workers and machines; on the host, or before it runs.
   func start() throws {
     let count = Int(plan.description.resources.cpuUnits / ResourceVector.unitsPerOne)
-    for i in 0..<count { try addWorker(WorkerID(i)) }
+    for i in 0..<count { try addWorker(WorkerID(i), isInitial: true) }
     core.pointee.start()
     carryOutOrders()
   }
@@ -67,15 +75,17 @@ final class NodeShell: Pump, @unchecked Sendable {
 
   /// Ends the workers; their present tasks run to their end.
   func stopWorkers() {
-    for worker in workers { worker.thread.stop() }
+    for worker in workers { (worker as? ThreadWorker)?.thread.stop() }
+    processes?.stopAndWait()
     memory.segment.removeName()
   }
 
-  private func addWorker(_ number: WorkerID) throws(ThreadError) {
+  private func addWorker(_ number: WorkerID, isInitial: Bool = false) throws(ThreadError) {
     let capacity = max(
       1024, plan.parameters.pipelineLimit * 2, plan.parameters.actorPipelineLimit * 2)
     var size = 1024
     while size < capacity { size *= 2 }
+    if let processes { return addProcess(number, size, processes, announces: !isInitial) }
     let workerThread = PumpThread(name: "worker \(number.index)", spin: spin)
     let toNode = FrameRing.allocate(capacity: RingOutlet.capacity)
     let (client, toClient) = makeClient(on: workerThread, toNode)
@@ -87,13 +97,53 @@ final class NodeShell: Pump, @unchecked Sendable {
     core.pointee.port(port).pointee.sharesMemory = true
     rings.append((toNode, port))
     let host = self.host
-    let worker = Worker(
+    let worker = ThreadWorker(
       number: number, functions: functions, capacity: size, wakeNode: { host.wake() },
       thread: workerThread, client: client, clientRing: toNode, address: address,
       port: port, memory: memory)
     workers.append(worker)
     core.pointee.setWorker(worker)
     try workerThread.start(worker)
+  }
+
+  /// - Parameter announces: the raylet waits to hear that the worker has started.
+  private func addProcess(
+    _ number: WorkerID, _ capacity: Int, _ processes: ProcessWorkers, announces: Bool
+  ) {
+    let toNode = FrameRing.allocate(capacity: RingOutlet.capacity)
+    let toClient = FrameRing.allocate(capacity: RingOutlet.capacity)
+    let address = Address.driver(Int(plan.node.index) << 16 | 0x8000 | Int(number.index))
+    let outlet = RingOutlet(toClient, wake: { processes.wake() })
+    let port = core.pointee.addPort(makePort(outlet, bounds: peerBounds))
+    core.pointee.connect(address, to: port)
+    core.pointee.port(port).pointee.client = address
+    core.pointee.port(port).pointee.worker = number
+    core.pointee.port(port).pointee.sharesMemory = true
+    rings.append((toNode, port))
+    processRings[port] = toClient
+    let worker = Worker(
+      number: number, capacity: capacity, clientRing: toNode, port: port,
+      wake: { processes.wake() })
+    workers.append(worker)
+    core.pointee.setWorker(worker)
+    processes.add(worker, address: address, toClient: toClient, announces: announces)
+  }
+
+  /// Sees to workers that have ended, and ends those that must.
+  private func heedWorkers() {
+    let news = core.pointee.workerNews
+    core.pointee.workerNews.removeAll()
+    for item in news {
+      switch item {
+      case .lost(let port):
+        // The worker's last report has been read: nobody else knows the rings.
+        workers.removeAll { $0.port == port }
+        rings.first { $0.port == port }?.ring.deallocate()
+        rings.removeAll { $0.port == port }
+        processRings.removeValue(forKey: port)?.deallocate()
+      case .faulty(let port, let reason): processes?.condemn(port, reason)
+      }
+    }
   }
 
   /// A client on a thread of this process, and the node's way to it.
@@ -195,6 +245,7 @@ final class NodeShell: Pump, @unchecked Sendable {
     for worker in workers where core.pointee.readReports(of: worker) { worked = true }
     // A share for each peer, so that none waits for another's backlog.
     for (ring, port) in rings where read(ring, port, runs: 4) { worked = true }
+    if !core.pointee.workerNews.isEmpty { heedWorkers() }
     if !endTurn() {
       sched_yield()
       worked = true
@@ -216,7 +267,7 @@ final class NodeShell: Pump, @unchecked Sendable {
           try core.pointee.receive(run, from: port)
         }
       } catch {
-        fatalError("a client of this process sent \(error)")
+        core.pointee.faulted(port, error)
       }
       ring.release()
     }
@@ -245,6 +296,8 @@ final class NodeShell: Pump, @unchecked Sendable {
         }
       case .startWorker(let worker):
         try? addWorker(worker)
+        // A process says itself when it has.
+        if processes != nil { break }
         core.pointee.queue.append(
           Envelope(
             message: .workerStarted(worker), source: order.source, target: order.source))

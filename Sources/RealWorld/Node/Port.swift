@@ -24,8 +24,10 @@ struct Port: ~Copyable {
   var isThread = false
   /// The peer maps this node's segment and reads values in place.
   var sharesMemory = false
-  /// Set when the peer is a program over a socket: it speaks for itself only.
+  /// Set when the peer is a program of another process: it speaks for itself only.
   var client: Address?
+  /// Set when that process is a worker of this node.
+  var worker: WorkerID?
   /// The program that speaks here: it needs no bytes of what it has put itself.
   var root = TaskID(high: 0, low: 0)
   /// The length of `writer` at which a long turn offers it before its end.

@@ -3,35 +3,94 @@ import Primitives
 import RuntimeCore
 import Synchronization
 
-/// A worker of a node, as a thread of its process: runs what its raylet sends it, in order.
-final class Worker: Pump, @unchecked Sendable {
-  let number: WorkerID
-  let commands: RecordRing<WorkerCommand>
-  let reports: RecordRing<WorkerReport>
+/// A worker as its node sees it: a thread of its process (`ThreadWorker`), or what stands for a process
+/// (`ProcessWorker`).
+class Worker: @unchecked Sendable {
+  final let number: WorkerID
+  final let commands: RecordRing<WorkerCommand>
+  final let reports: RecordRing<WorkerReport>
+  /// What its programs say to the node, and the node's port for that.
+  final let clientRing: FrameRing
+  final let port: UInt32
+  /// Wakes whoever reads the commands.
+  private final let wake: @Sendable () -> Void
+  fileprivate final let grant = Atomic<Int>(0)
+  /// Written by the node before `grant` says so.
+  private final var room: StoredValue?
+
+  /// - Parameter capacity: how many tasks may be under way to it.
+  init(
+    number: WorkerID, capacity: Int, clientRing: FrameRing, port: UInt32,
+    wake: @escaping @Sendable () -> Void
+  ) {
+    self.number = number
+    self.clientRing = clientRing
+    self.port = port
+    self.wake = wake
+    commands = .allocate(capacity: capacity)
+    reports = .allocate(capacity: capacity * 2)
+  }
+
+  deinit {
+    commands.deallocate()
+    reports.deallocate()
+  }
+
+  /// Lets the worker see what was appended to `commands`.
+  final func publish() { if commands.publish() { wake() } }
+
+  /// Answers a wish for room: where it is, or nil for none.
+  final func granted(_ value: StoredValue?) {
+    room = value
+    grant.store(value == nil ? -1 : 1, ordering: .releasing)
+    wake()
+  }
+
+  // MARK: The worker's side
+
+  /// Whether the last wish for room has been answered.
+  final var hasGrant: Bool { grant.load(ordering: .acquiring) != 0 }
+
+  /// Before a wish.
+  final func clearGrant() { grant.store(0, ordering: .relaxed) }
+
+  /// The answer, when there is one: the room, or nil for none.
+  final func takeGrant() -> StoredValue?? {
+    switch grant.load(ordering: .acquiring) {
+    case 0: return nil
+    case 1:
+      clearGrant()
+      return .some(room)
+    default:
+      clearGrant()
+      return .some(nil)
+    }
+  }
+}
+
+/// A worker as a thread: runs what its raylet sends it, in order.
+final class ThreadWorker: Worker, Pump {
   let thread: PumpThread
   private let functions: FunctionTable
   /// Wakes the node that reads the reports.
   private let wakeNode: @Sendable () -> Void
-  private let grant = Atomic<Int>(0)
-  /// Written by the node before `grant` says so.
-  private var granted: StoredValue?
   /// The state of the actor that this worker serves.
   private var actor: AnyObject?
   private var results: UnsafeMutablePointer<StoredValue?>
   private var resultCapacity = 16
   private let room: Room
-  /// Where its programs speak to the node, and the node's port for that.
+  /// Where its programs speak to the node.
   private let memory: SegmentAccess
-  let clientRing: FrameRing
-  let port: UInt32
   private let address: Address
   private let client: ThreadClient
+  /// In a process of its own: how to ask the node for room.
+  private let remoteRoom: ((Int) -> StoredValue?)?
   /// The worker reads no further command before its program has ended.
-  private var isInProgram = false
+  private(set) var isInProgram = false
 
   private final class Room: ResultRoom, @unchecked Sendable {
     /// Its owner.
-    unowned(unsafe) var worker: Worker!
+    unowned(unsafe) var worker: ThreadWorker!
     func reserve(_ byteCount: Int) throws(StoreIsFull) -> StoredValue {
       guard let value = worker.reserve(byteCount) else {
         throw StoreIsFull(asked: ByteCount(UInt64(byteCount)))
@@ -40,48 +99,30 @@ final class Worker: Pump, @unchecked Sendable {
     }
   }
 
-  /// - Parameter capacity: how many tasks may be under way to it.
   init(
     number: WorkerID, functions: FunctionTable, capacity: Int,
     wakeNode: @escaping @Sendable () -> Void, thread: PumpThread, client: ThreadClient,
-    clientRing: FrameRing, address: Address, port: UInt32, memory: SegmentAccess
+    clientRing: FrameRing, address: Address, port: UInt32, memory: SegmentAccess,
+    remoteRoom: ((Int) -> StoredValue?)? = nil
   ) {
     self.memory = memory
     self.thread = thread
     self.client = client
-    self.clientRing = clientRing
     self.address = address
-    self.port = port
-    self.number = number
     self.functions = functions
     self.wakeNode = wakeNode
-    commands = .allocate(capacity: capacity)
-    reports = .allocate(capacity: capacity * 2)
+    self.remoteRoom = remoteRoom
     results = .allocate(capacity: resultCapacity)
     results.initialize(repeating: nil, count: resultCapacity)
     room = Room()
+    let parker = thread.parker
+    super.init(
+      number: number, capacity: capacity, clientRing: clientRing, port: port,
+      wake: { parker.wake() })
     room.worker = self
   }
 
-  deinit {
-    commands.deallocate()
-    reports.deallocate()
-    results.deallocate()
-  }
-
-  // MARK: The node's side
-
-  /// Lets the worker see what was appended to `commands`.
-  func publish() { if commands.publish() { thread.parker.wake() } }
-
-  /// Answers a wish for room: where it is, or nil for none.
-  func granted(_ value: StoredValue?) {
-    granted = value
-    grant.store(value == nil ? -1 : 1, ordering: .releasing)
-    thread.parker.wake()
-  }
-
-  // MARK: The worker's side
+  deinit { results.deallocate() }
 
   var hasWork: Bool { isInProgram ? client.hasWork : !commands.isEmpty }
 
@@ -236,22 +277,20 @@ final class Worker: Pump, @unchecked Sendable {
 
   /// Asks the node for room in shared memory and waits for it.
   private func reserve(_ byteCount: Int) -> StoredValue? {
-    grant.store(0, ordering: .relaxed)
+    if let remoteRoom { return remoteRoom(byteCount) }
+    clearGrant()
     report(
       WorkerReport(
         task: .none, index: 0, kind: .roomWanted, status: .value, hasValue: false,
         value: StoredValue(.segment, at: nil, count: byteCount)))
     publishReports()
     while true {
-      let answer = grant.load(ordering: .acquiring)
-      if answer == -1 { return nil }
-      if answer == 1 {
-        guard let value = granted else { return nil }
+      if let answer = takeGrant() {
         // Fresh pages are made here, on the worker's own time.
-        let isThere = memory.commit(value)
-        return isThere ? value : nil
+        guard let value = answer, memory.commit(value) else { return nil }
+        return value
       }
-      thread.parker.park(until: nil) { grant.load(ordering: .acquiring) != 0 }
+      thread.parker.park(until: nil) { hasGrant }
     }
   }
 }

@@ -1,7 +1,7 @@
 import Primitives
 import RuntimeCore
 
-/// One task for a worker thread.
+/// One task for a worker.
 struct WorkerCommand: BitwiseCopyable, @unchecked Sendable {
   var task: TaskHandle
   var function: FunctionID
@@ -28,7 +28,7 @@ struct ArgumentBlock {
     objects: UnsafeBufferPointer(start: nil, count: 0))
 }
 
-/// What a worker thread tells its node.
+/// What a worker tells its node.
 struct WorkerReport: BitwiseCopyable {
   enum Kind: UInt8, BitwiseCopyable {
     /// A result of the task that is about to be reported as finished; `value` is it.
@@ -38,6 +38,13 @@ struct WorkerReport: BitwiseCopyable {
     case roomWanted
     /// Room that was granted and is not needed after all.
     case roomReturned
+    // Of worker processes alone:
+    /// The process takes tasks now; it was started at the raylet's order.
+    case started
+    /// The task was sent to a process that ended: its arguments are not read any more.
+    case abandoned
+    /// The process has ended. The last report.
+    case lost
   }
 
   var task: TaskHandle

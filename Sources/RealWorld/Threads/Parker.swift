@@ -15,8 +15,26 @@ public final class Parker: Sendable {
 
   private nonisolated(unsafe) let lock: UnsafeMutablePointer<Lock>
   private nonisolated(unsafe) let isParked: UnsafeMutablePointer<Atomic<Bool>>
+  /// A descriptor that wakes the sleeper too when it can be read, and a pipe for `wake`.
+  private let watched: (descriptor: Int32, reader: Int32, writer: Int32)?
 
-  public init() {
+  public convenience init() { self.init(watched: nil) }
+
+  /// A sleeper who also wakes when `descriptor` can be read.
+  ///
+  /// - Throws: `ThreadError` when the process has no descriptors left.
+  convenience init(watching descriptor: Int32) throws(ThreadError) {
+    var ends: [Int32] = [-1, -1]
+    guard pipe(&ends) == 0 else { throw ThreadError(name: "pipe of a parker") }
+    for end in ends {
+      _ = fcntl(end, F_SETFD, FD_CLOEXEC)
+      _ = fcntl(end, F_SETFL, O_NONBLOCK)
+    }
+    self.init(watched: (descriptor, ends[0], ends[1]))
+  }
+
+  private init(watched: (descriptor: Int32, reader: Int32, writer: Int32)?) {
+    self.watched = watched
     lock = .allocate(capacity: 1)
     lock.initialize(to: Lock())
     pthread_mutex_init(&lock.pointee.mutex, nil)
@@ -30,6 +48,10 @@ public final class Parker: Sendable {
   }
 
   deinit {
+    if let watched {
+      close(watched.reader)
+      close(watched.writer)
+    }
     pthread_cond_destroy(&lock.pointee.condition)
     pthread_mutex_destroy(&lock.pointee.mutex)
     lock.deinitialize(count: 1)
@@ -44,7 +66,9 @@ public final class Parker: Sendable {
   public func park(until deadline: UInt64?, unless hasWork: () -> Bool) {
     isParked.pointee.store(true, ordering: .relaxed)
     atomicMemoryFence(ordering: .sequentiallyConsistent)
-    if !hasWork() {
+    if let watched {
+      if !hasWork() { Self.sleep(until: deadline, watched.descriptor, watched.reader) }
+    } else if !hasWork() {
       pthread_mutex_lock(&lock.pointee.mutex)
       while !lock.pointee.isSignalled {
         guard let deadline else {
@@ -68,7 +92,30 @@ public final class Parker: Sendable {
     if isParked.pointee.load(ordering: .relaxed) { wakeSleeper() }
   }
 
+  private static func sleep(until deadline: UInt64?, _ descriptor: Int32, _ reader: Int32) {
+    var limit: Int32 = -1
+    if let deadline {
+      let now = MonotonicClock.nanoseconds
+      // Rounded up: a timer is not looked for before it is due.
+      limit = deadline > now ? Int32(clamping: (deadline - now + 999_999) / 1_000_000) : 0
+    }
+    var polled = [
+      pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0),
+      pollfd(fd: reader, events: Int16(POLLIN), revents: 0),
+    ]
+    guard poll(&polled, 2, limit) > 0, polled[1].revents != 0 else { return }
+    withUnsafeTemporaryAllocation(byteCount: 64, alignment: 1) { bytes in
+      while read(reader, bytes.baseAddress!, bytes.count) > 0 {}
+    }
+  }
+
   private func wakeSleeper() {
+    if let watched {
+      var byte: UInt8 = 1
+      // A full pipe wakes as well.
+      _ = write(watched.writer, &byte, 1)
+      return
+    }
     pthread_mutex_lock(&lock.pointee.mutex)
     let isFirst = !lock.pointee.isSignalled
     lock.pointee.isSignalled = true

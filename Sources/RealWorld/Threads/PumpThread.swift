@@ -24,7 +24,7 @@ protocol ShellHost: AnyObject, Sendable {
 ///
 /// Without work it looks again for `spin`, giving the processor away each time, and then parks.
 public final class PumpThread: TaskExecutor, ShellHost, @unchecked Sendable {
-  public let parker = Parker()
+  public let parker: Parker
   /// How long it looks for work before it parks.
   let spin: TimeSpan
   private let name: String
@@ -41,9 +41,10 @@ public final class PumpThread: TaskExecutor, ShellHost, @unchecked Sendable {
   /// work had no time yet.
   private static let leastLooks = 64
 
-  init(name: String, spin: TimeSpan) {
+  init(name: String, spin: TimeSpan, parker: Parker = Parker()) {
     self.name = name
     self.spin = spin
+    self.parker = parker
   }
 
   /// Starts the thread; `pumped` must outlive it.

@@ -121,8 +121,9 @@ extension Raylet {
     grave.pointee.failure = .actorDied
   }
 
-  /// A worker process ended: what it ran, and what was to follow there, ends with an error. An actor
-  /// dies with its worker.
+  /// A worker process ended: what it ran ends with an error, what was to follow there has not begun and
+  /// goes back to the front of the queue. An actor dies with its worker, and all its methods. Another
+  /// worker takes its place.
   mutating func workerLost(
     _ worker: WorkerID, at now: Instant, into effects: inout EffectBuffer<Effect>
   ) {
@@ -141,18 +142,29 @@ extension Raylet {
       giveBack(isBlocked ? demand - demand.cpuOnly : demand, record.gpus)
     }
     workers.remove(worker)
+    var followers: [UInt32] = []
     var slot = record.task
     while slot != WorkerPool.none {
       let (handle, next) = (tasks.pointer(slot).pointee.handle, tasks.pointer(slot).pointee.next)
-      complete(slot, isActor ? .actorDied : .workerCrashed, at: now, into: &effects)
-      if specs[handle].kind == .actorCreation {
-        actorExists(handle, .none, failure: .actorDied, at: now, into: &effects)
+      if !isActor && slot != record.task {
+        followers.append(slot)
+      } else {
+        complete(slot, isActor ? .actorDied : .workerCrashed, at: now, into: &effects)
+        if specs[handle].kind == .actorCreation {
+          actorExists(handle, .none, failure: .actorDied, at: now, into: &effects)
+        }
       }
       slot = next
+    }
+    for slot in followers.reversed() {
+      let task = tasks.pointer(slot)
+      task.pointee.state = .ready
+      ready.append(slot, shape: task.pointee.shape, atFront: true, tasks)
     }
     if isActor { runMethods(of: record.actor, at: now, into: &effects) }
     for method in held { complete(method, .actorDied, at: now, into: &effects) }
     pipelinesAreFull = false
+    if workers.pooled < cpuCount { effects.append(.startWorker(workers.add(isReady: false))) }
     dispatch(at: now, into: &effects)
   }
 

@@ -1,0 +1,59 @@
+import Primitives
+import RuntimeCore
+import WireFormat
+
+/// What the shell has to see to after a turn.
+enum WorkerNews: Sendable {
+  /// The worker's process has ended, and the machines know.
+  case lost(port: UInt32)
+  /// The worker's process sent what it may not.
+  case faulty(port: UInt32, String)
+}
+
+/// Workers that are processes of their own.
+extension NodeCore {
+  /// Hears what only processes report.
+  mutating func processReported(_ report: WorkerReport, of worker: Worker) {
+    switch report.kind {
+    case .started:
+      handle(
+        Envelope(
+          message: .workerStarted(worker.number), source: rayletAddress, target: rayletAddress))
+    case .abandoned: dropArguments(of: report.task)
+    case .lost: lose(worker)
+    case .result, .finished, .roomWanted, .roomReturned: break
+    }
+  }
+
+  private mutating func dropArguments(of task: TaskHandle) {
+    arguments.remove(UInt64(task.index))?.deallocate()
+  }
+
+  /// The process has ended: what it said last counts, what was still to reach it does not.
+  private mutating func lose(_ worker: Worker) {
+    drainClient(of: worker)
+    // Nobody else reads these any more.
+    _ = worker.commands.publish()
+    while let command = worker.commands.popFirst() { dropArguments(of: command.task) }
+    if let address = port(worker.port).pointee.client { disconnect(address) }
+    closePort(worker.port)
+    workerNews.append(.lost(port: worker.port))
+    handle(
+      Envelope(
+        message: .workerLost(worker.number), source: rayletAddress, target: rayletAddress))
+  }
+
+  /// A client of this host sent what it may not: for a thread that is an error of this very program.
+  mutating func faulted(_ number: UInt32, _ error: FrameError) {
+    if port(number).pointee.isThread { fatalError("a client of this process sent \(error)") }
+    workerNews.append(.faulty(port: number, "\(error)"))
+  }
+
+  /// What programs of a worker process may say besides what drivers say.
+  func isAllowed(_ message: Message, of worker: WorkerID?) -> Bool {
+    switch message {
+    case .workerBlocked(let blocked), .workerUnblocked(let blocked): blocked == worker
+    default: false
+    }
+  }
+}

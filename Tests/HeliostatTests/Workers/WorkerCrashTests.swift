@@ -1,0 +1,181 @@
+import Foundation
+import Heliostat
+import Primitives
+import RealWorld
+import Testing
+import WorkerFixture
+
+@Suite("Worker processes that end", .serialized, .timeLimit(.minutes(2)))
+struct WorkerCrashTests {
+  private func crash(_ error: any Error) -> String? {
+    if case .workerCrashed(let text)? = error as? RuntimeError { text } else { nil }
+  }
+
+  @Test(
+    "A worker that exits, traps or is killed takes its task with it, says so, and is replaced",
+    arguments: zip(
+      Ending.allCases, ["ended with code 3", "was killed by SIG", "was killed by SIGKILL"]))
+  func ways(_ ending: Ending, _ words: String) async throws {
+    let node = try ProcessCluster(cpus: 1)
+    let functions = node.functions
+    try await node.run { ray async throws in
+      let first = try await ray.get(ray.submit(functions.process))
+      await #expect {
+        try await ray.get(ray.submit(functions.end, .value(ending.rawValue)))
+      } throws: {
+        let text = crash($0) ?? "\($0)"
+        return text.hasPrefix("worker 0 of node 0 (process \(first)) \(words)")
+          && text.hasSuffix("while it ran 'end'")
+      }
+      let second = try await ray.get(ray.submit(functions.process))
+      #expect(second != first)
+      #expect(try await ray.get(ray.submit(functions.square, .value(7))) == 49)
+    }
+    #expect(node.log.all.count == 1)
+    #expect(node.log.all[0].contains("error: worker 0 of node 0 (process "))
+    #expect(node.log.all[0].contains(words))
+  }
+
+  @Test("SIGKILL in mid-task: that task fails, those of another worker and those that wait go on")
+  func killed() async throws {
+    let node = try ProcessCluster(cpus: 2)
+    let functions = node.functions
+    let pipe = NamedPipe()
+    try await node.run { ray async throws in
+      let doomed = ray.submit(functions.hang, .value(pipe.path))
+      let process = await pipe.number()
+      let before = (0..<100).map { ray.submit(functions.square, .value($0)) }
+      kill(process, SIGKILL)
+      let after = (0..<100).map { ray.submit(functions.square, .value($0)) }
+      await #expect {
+        try await ray.get(doomed)
+      } throws: {
+        (crash($0) ?? "").contains("(process \(process)) was killed by SIGKILL while it ran 'hang'")
+      }
+      #expect(try await ray.get(before) == (0..<100).map { $0 * $0 })
+      #expect(try await ray.get(after) == (0..<100).map { $0 * $0 })
+      // A task that depends on the dead one fails with it.
+      await #expect(throws: RuntimeError.self) {
+        try await ray.get(ray.submit(functions.square, .ref(doomed)))
+      }
+    }
+  }
+
+  @Test(
+    "Among many short tasks on one worker, one that ends it takes none with it that had not begun")
+  func pipeline() async throws {
+    let node = try ProcessCluster(cpus: 1)
+    let functions = node.functions
+    try await node.run { ray async throws in
+      // The node learns that they are short: then many are sent at once.
+      _ = try await ray.get((0..<300).map { ray.submit(functions.squareOrEnd, .value($0)) })
+      let refs = (0..<1000).map {
+        ray.submit(functions.squareOrEnd, .value($0 % 250 == 100 ? -$0 : $0))
+      }
+      var lost = 0
+      for (number, ref) in refs.enumerated() {
+        do {
+          #expect(try await ray.get(ref) == number * number)
+        } catch {
+          let text = try #require(crash(error), "\(number): \(error)")
+          #expect(text.contains("while it ran 'squareOrEnd'"))
+          // Others may only have lost a result that was already there.
+          if number % 250 == 100 {
+            #expect(text.hasSuffix("while it ran 'squareOrEnd'"))
+            lost += 1
+          } else {
+            #expect(
+              text.hasSuffix("the result of this task was lost with it"), "\(number): \(text)")
+          }
+        }
+      }
+      #expect(lost == 4)
+    }
+    #expect(node.log.all.count == 4)
+  }
+
+  @Test("An actor dies with its process, and later calls hear so; a new actor lives")
+  func actor() async throws {
+    let node = try ProcessCluster(cpus: 2)
+    let functions = node.functions
+    let pipe = NamedPipe()
+    try await node.run { ray async throws in
+      for ending in Ending.allCases {
+        let actor = ray.create(functions.counter)
+        #expect(try await ray.get(ray.call(actor, functions.add, .value(1))) == 1)
+        let last = ray.call(actor, functions.endActor, .value(ending.rawValue))
+        let behind = (0..<20).map { ray.call(actor, functions.add, .value($0)) }
+        for ref in [last] + behind {
+          await #expect(throws: RuntimeError.actorDied) { try await ray.get(ref) }
+        }
+        await #expect(throws: RuntimeError.actorDied) {
+          try await ray.get(ray.call(actor, functions.add, .value(1)))
+        }
+      }
+      let actor = ray.create(functions.counter)
+      let hanging = ray.call(actor, functions.hangActor, .value(pipe.path))
+      kill(await pipe.number(), SIGKILL)
+      await #expect(throws: RuntimeError.actorDied) { try await ray.get(hanging) }
+      let other = ray.create(functions.counter)
+      #expect(try await ray.get(ray.call(other, functions.add, .value(4))) == 4)
+      #expect(try await ray.get(ray.submit(functions.square, .value(3))) == 9)
+    }
+  }
+
+  @Test("A program that is killed while it waits: its task fails, what it submitted goes on")
+  func program() async throws {
+    let node = try ProcessCluster(cpus: 2)
+    let functions = node.functions
+    let pipe = NamedPipe()
+    try await node.run { ray async throws in
+      let nested = ray.submit(functions.nestHang, .value(pipe.path))
+      // The inner task hangs in the one, the program waits in the other.
+      let inner = await pipe.number()
+      kill(inner, SIGKILL)
+      await #expect {
+        try await ray.get(nested)
+      } throws: { "\($0)".contains("(process \(inner)) was killed by SIGKILL while it ran 'hang'") }
+      #expect(try await ray.get(ray.submit(functions.nest, .value(4))) == 30)
+    }
+  }
+
+  @Test("A program that cannot be a worker: after some attempts its tasks fail with the reason")
+  func cannotStart() async throws {
+    for (program, words) in [
+      ("/bin/false", "ended with code 1 before it was ready"), ("/nowhere", "No such file"),
+    ] {
+      let node = try ProcessCluster(cpus: 1, launch: WorkerLaunch(executable: program))
+      let functions = node.functions
+      try await node.run { ray async throws in
+        await #expect {
+          try await ray.get(ray.submit(functions.square, .value(3)))
+        } throws: {
+          let text = crash($0) ?? "\($0)"
+          return text.contains("cannot be started") && text.contains(words)
+        }
+      }
+      let attempts = node.log.all.filter { $0.hasPrefix("warning: worker 0 of node 0") }
+      #expect(attempts.count == 5)
+      #expect(attempts.last?.contains("next try in") == true)
+      #expect(node.log.all.last?.hasPrefix("error: ") == true)
+    }
+  }
+
+  @Test("Another function table is refused at once, with the difference")
+  func otherFunctions() async throws {
+    let functions = FixtureFunctions()
+    let more = functions.library.remote("more") { (x: Int) in x }
+    let log = LogLines()
+    let cluster = try Cluster.inProcess(
+      cpus: 1, store: ByteCount(16 << 20), library: functions.library,
+      workers: .processes(WorkerLaunch(executable: ProcessCluster.program)), logger: log.logger())
+    try await cluster.run { ray async throws in
+      await #expect {
+        try await ray.get(ray.submit(more, .value(1)))
+      } throws: { "\($0)".contains("has no function 'more'") }
+    }
+    await cluster.stop()
+    #expect(log.all.filter { $0.contains("cannot be started") }.count == 1)
+    #expect(!log.all.contains { $0.contains("next try in") })
+  }
+}

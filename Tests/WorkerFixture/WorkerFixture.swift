@@ -1,0 +1,114 @@
+import Foundation
+import Heliostat
+import Primitives
+import RealWorld
+
+/// The program that tests of worker processes start: its functions end their process in every way.
+@main
+struct WorkerFixture {
+  static func main() {
+    let functions = FixtureFunctions()
+    WorkerProcess.runIfStarted(functions.library)
+    FileHandle.standardError.write(Data("a worker of tests, and nothing else\n".utf8))
+    exit(2)
+  }
+}
+
+/// How a function ends its process.
+public enum Ending: String, CaseIterable, Sendable {
+  case exit, trap, kill
+
+  func happen() -> Never {
+    switch self {
+    case .exit: Foundation.exit(3)
+    case .trap: fatalError("a test ends a worker")
+    case .kill: Foundation.kill(getpid(), SIGKILL)
+    }
+    while true { pause() }
+  }
+}
+
+/// What both the tests and their workers register.
+public struct FixtureFunctions: Sendable {
+  public let library = FunctionLibrary()
+  public let square: RemoteFunction<Int, Int>
+  public let process: RemoteFunction<Int>
+  /// Writes its process into the pipe at a path, and waits for ever.
+  public let hang: RemoteFunction<String, Int>
+  public let end: RemoteFunction<String, Int>
+  /// Squares a number, or ends its process when it is negative.
+  public let squareOrEnd: RemoteFunction<Int, Int>
+  public let fail: RemoteFunction<String, Int>
+  /// So many numbers, counted up.
+  public let count: RemoteFunction<Int, Vector<Double>>
+  public let sum: RemoteFunction<Vector<Double>, Double>
+  public let split: RemoteFunction<Int, [Double]>
+  public let model: RemoteFunction<Void>
+  /// Squares numbers by tasks of its own, and adds them up.
+  public let nest: RemoteFunction<Int, Int>
+  /// Puts so many numbers, has them added up by another task, and returns them.
+  public let nestLarge: RemoteFunction<Int, Vector<Double>>
+  /// Waits for a task that hangs.
+  public let nestHang: RemoteFunction<String, Int>
+  public let counter: ActorClass<Int>
+  public let add: ActorMethod<Int, Int, Int>
+  public let endActor: ActorMethod<Int, String, Int>
+  public let hangActor: ActorMethod<Int, String, Int>
+
+  public init() {
+    square = library.remote("square") { (x: Int) in x * x }
+    process = library.remote("process") { Int(getpid()) }
+    hang = library.remote("hang") { (path: String) -> Int in Self.tellAndHang(path) }
+    end = library.remote("end") { (how: String) -> Int in Ending(rawValue: how)!.happen() }
+    squareOrEnd = library.remote("squareOrEnd") { (x: Int) -> Int in
+      if x < 0 { Ending.exit.happen() }
+      return x * x
+    }
+    fail = library.remote("fail") { (text: String) throws -> Int in throw FixtureError(text: text) }
+    count = library.remote("count") { (n: Int) in Vector((0..<n).map(Double.init)) }
+    sum = library.remote("sum") { (numbers: Vector<Double>) in numbers.reduce(0, +) }
+    split = library.remoteSplit("split") { (n: Int) in
+      (0..<3).map { part in [Double](repeating: Double(part), count: n) }
+    }
+    model = library.modelled("model")
+    let (square, sum, hang) = (square, sum, hang)
+    nest = library.program("nest") { (ray: Session, n: Int) in
+      let squares = (1...n).map { ray.submit(square, .value($0)) }
+      return try await ray.get(squares).reduce(0, +)
+    }
+    nestLarge = library.program("nestLarge") { (ray: Session, n: Int) in
+      let numbers = try await ray.put(Vector((0..<n).map(Double.init)))
+      let total = try await ray.get(ray.submit(sum, .ref(numbers)))
+      let back = try await ray.get(numbers)
+      guard total == Double(n) * Double(n - 1) / 2 else { throw FixtureError(text: "\(total)") }
+      return back
+    }
+    nestHang = library.program("nestHang") { (ray: Session, path: String) in
+      try await ray.get(ray.submit(hang, .value(path)))
+    }
+    counter = library.actorClass("counter") { 0 }
+    add = library.method("add", of: counter) { (total: inout Int, x: Int) in
+      total += x
+      return total
+    }
+    endActor = library.method("end", of: counter) { (_: inout Int, how: String) -> Int in
+      Ending(rawValue: how)!.happen()
+    }
+    hangActor = library.method("hang", of: counter) { (_: inout Int, path: String) -> Int in
+      Self.tellAndHang(path)
+    }
+  }
+
+  private static func tellAndHang(_ path: String) -> Never {
+    let pipe = open(path, O_WRONLY)
+    var text = "\(getpid())\n"
+    text.withUTF8 { _ = write(pipe, $0.baseAddress, $0.count) }
+    close(pipe)
+    while true { pause() }
+  }
+}
+
+struct FixtureError: Error, CustomStringConvertible {
+  let text: String
+  var description: String { text }
+}
