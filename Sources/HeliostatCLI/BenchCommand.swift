@@ -15,7 +15,7 @@ struct BenchCommand: ParsableCommand {
       """)
 
   enum Subject: String, ExpressibleByArgument, CaseIterable {
-    case tasks, latency, actors, store, network, cluster, queue, simulator, all
+    case tasks, latency, actors, workers, store, network, cluster, queue, simulator, all
   }
 
   @Argument(help: "What to measure: \(Subject.allCases.map(\.rawValue).joined(separator: ", ")).")

@@ -41,6 +41,9 @@ struct ClusterCommand: ParsableCommand {
   @Option(help: "The cluster's name.")
   var name = "heliostat"
 
+  @Option(help: WorkersOption.help)
+  var workers = WorkersOption.threads
+
   @OptionGroup var security: SecurityOptions
 
   @Option(
@@ -92,6 +95,7 @@ struct ClusterCommand: ParsableCommand {
     run.real.cpus = run.real.cpus ?? cpus
     run.real.gpus = run.real.gpus ?? gpus
     run.real.store = run.real.store ?? store
+    run.real.workers = run.real.workers ?? workers
     run.real.showsNodes = true
     run.record = run.record ?? record
     try run.run()
@@ -103,7 +107,7 @@ struct ClusterCommand: ParsableCommand {
     let interruption = EndSignals()
     var flags = [
       "--cpus", "\(cpus)", "--gpus", "\(gpus ?? 0)", "--store", store, "--name", name,
-      "--log", "warning",
+      "--log", "warning", "--workers", workers.rawValue,
     ]
     for text in resource { flags += ["--resource", text] }
     for text in set { flags += ["--set", text] }

@@ -18,7 +18,7 @@ struct HeliostatCommand: ParsableCommand {
     version: Version.text,
     subcommands: [
       RunCommand.self, ReplayCommand.self, NodeCommand.self, ClusterCommand.self, ListCommand.self,
-      ReportCommand.self, BenchCommand.self, BenchNodeCommand.self,
+      ReportCommand.self, BenchCommand.self, BenchNodeCommand.self, WorkerCommand.self,
     ])
 
   /// Bad input ends with code 2 and one clear message; ArgumentParser's own usage errors too.

@@ -49,6 +49,9 @@ struct NodeCommand: ParsableCommand {
   @Option(help: "The cluster's name: peers that name another one are refused.")
   var name = "heliostat"
 
+  @Option(help: WorkersOption.help)
+  var workers = WorkersOption.threads
+
   @OptionGroup var security: SecurityOptions
 
   @Option(
@@ -168,6 +171,12 @@ struct NodeCommand: ParsableCommand {
           + "they use")
     }
     options.settings = settings
+    if workers == .processes {
+      let command = WorkerCommand.command(workload: workload, policy: policy, set: set)
+      options.workers = .processes(
+        WorkerLaunch(
+          executable: command[0], arguments: command.dropFirst() + ["--cell", "\(cell)"]))
+    }
     options.transport = try security.transport()
     return (options, library)
   }

@@ -28,17 +28,20 @@ struct RealOptions: ParsableArguments {
     help: ArgumentHelp("Run on the cluster of the node that listens here.", valueName: "address"))
   var connect: String?
 
+  @Option(help: WorkersOption.help)
+  var workers: WorkersOption?
+
   @OptionGroup var security: SecurityOptions
 
   /// Set by `heliostat cluster`.
   var showsNodes = false
 
-  enum CodingKeys: String, CodingKey { case nodes, cpus, gpus, store, connect, security }
+  enum CodingKeys: String, CodingKey { case nodes, cpus, gpus, store, connect, workers, security }
 
   func validate(isReal: Bool) throws {
     let given: [(String, Bool)] = [
       ("--nodes", nodes != nil), ("--cpus", cpus != nil), ("--gpus", gpus != nil),
-      ("--store", store != nil), ("--connect", connect != nil),
+      ("--store", store != nil), ("--workers", workers != nil), ("--connect", connect != nil),
     ]
     if !isReal, let option = given.first(where: \.1) {
       throw BadInput(

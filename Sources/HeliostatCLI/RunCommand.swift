@@ -152,6 +152,9 @@ struct RunCommand: ParsableCommand {
     options.cpus = real.cpus
     options.gpus = real.gpus
     options.store = try real.storeSize()
+    if real.workers == .processes {
+      options.workerCommand = WorkerCommand.command(workload: file, policy: policy, set: set)
+    }
     if let connect = real.connect {
       options.place = .cluster(try RealOptions.endpoint(connect, "--connect"))
       options.transport = try real.security.transport()
@@ -172,6 +175,7 @@ struct RunCommand: ParsableCommand {
     var command = [RealOptions.program, "node", "--log", "error", "--workload", file]
     for text in policy { command += ["--policy", text] }
     for text in set { command += ["--set", text] }
+    if let workers = real.workers { command += ["--workers", workers.rawValue] }
     return command
   }
 

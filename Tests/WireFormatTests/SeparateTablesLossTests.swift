@@ -78,7 +78,7 @@ struct SeparateTablesLossTests {
     checkResources(cluster)
   }
 
-  @Test("A worker that dies with a pipeline behind it: all of it ends with the error")
+  @Test("A worker that dies with a pipeline behind it: what had not begun runs elsewhere, in order")
   func workerDiesWithPipeline() throws {
     let cluster = try cluster { plan in
       plan.parameters.pipelineTime = .seconds(1)
@@ -90,12 +90,12 @@ struct SeparateTablesLossTests {
     #expect(cluster.get(ObjectHandle(producer: warm, index: 0)).0 == .satisfied)
     let tasks = (0..<6).map { _ in cluster.submit() }
     let place = try runUntilStarted(5, cluster)
-    let doomed = cluster.workers[place].tasks.count
-    #expect(doomed == 4)
+    #expect(cluster.workers[place].tasks.count == 4)
     cluster.kill(worker: place)
     let statuses = tasks.map { cluster.get(ObjectHandle(producer: $0, index: 0)).1 }
-    #expect(statuses.count { $0 == .workerCrashed } == doomed)
-    #expect(statuses.count { $0 == .value } == tasks.count - doomed)
+    // Four were with the worker; the first of them ran.
+    #expect(statuses.count { $0 == .workerCrashed } == 1)
+    #expect(statuses.count { $0 == .value } == tasks.count - 1)
     checkResources(cluster)
   }
 

@@ -21,7 +21,10 @@ public enum Ending: String, CaseIterable, Sendable {
   func happen() -> Never {
     switch self {
     case .exit: Foundation.exit(3)
-    case .trap: fatalError("a test ends a worker")
+    case .trap:
+      // Its last words are not for the terminal of the tests.
+      dup2(open("/dev/null", O_WRONLY), 2)
+      fatalError("a test ends a worker")
     case .kill: Foundation.kill(getpid(), SIGKILL)
     }
     while true { pause() }
@@ -48,8 +51,8 @@ public struct FixtureFunctions: Sendable {
   public let nest: RemoteFunction<Int, Int>
   /// Puts so many numbers, has them added up by another task, and returns them.
   public let nestLarge: RemoteFunction<Int, Vector<Double>>
-  /// Waits for a task that hangs.
-  public let nestHang: RemoteFunction<String, Int>
+  /// Writes its process into the first pipe, and waits for a task that hangs with the second.
+  public let nestHang: RemoteFunction<String, String, Int>
   public let counter: ActorClass<Int>
   public let add: ActorMethod<Int, Int, Int>
   public let endActor: ActorMethod<Int, String, Int>
@@ -83,8 +86,9 @@ public struct FixtureFunctions: Sendable {
       guard total == Double(n) * Double(n - 1) / 2 else { throw FixtureError(text: "\(total)") }
       return back
     }
-    nestHang = library.program("nestHang") { (ray: Session, path: String) in
-      try await ray.get(ray.submit(hang, .value(path)))
+    nestHang = library.program("nestHang") { (ray: Session, path: String, inner: String) in
+      Self.tell(path)
+      return try await ray.get(ray.submit(hang, .value(inner)))
     }
     counter = library.actorClass("counter") { 0 }
     add = library.method("add", of: counter) { (total: inout Int, x: Int) in
@@ -100,11 +104,15 @@ public struct FixtureFunctions: Sendable {
   }
 
   private static func tellAndHang(_ path: String) -> Never {
+    tell(path)
+    while true { pause() }
+  }
+
+  private static func tell(_ path: String) {
     let pipe = open(path, O_WRONLY)
     var text = "\(getpid())\n"
     text.withUTF8 { _ = write(pipe, $0.baseAddress, $0.count) }
     close(pipe)
-    while true { pause() }
   }
 }
 

@@ -46,6 +46,7 @@ public enum BenchNode {
   ///
   /// - Throws: what starting a node throws.
   public static func main(_ options: Options) async throws {
+    WorkerProcess.runIfStarted(BenchFunctions().library)
     if let tasks = options.queue {
       print(try await QueueMeasurement.measure(tasks: tasks).line)
       fflush(nil)

@@ -7,7 +7,7 @@ import RealWorld
 /// several threads and processes work together. Each raw limit is measured in the same run.
 public struct RealBench: Sendable {
   public enum Subject: String, Sendable, CaseIterable {
-    case tasks, latency, actors, store, network, cluster, queue
+    case tasks, latency, actors, workers, store, network, cluster, queue
   }
 
   public typealias Report = @Sendable (BenchmarkResult) -> Void
@@ -39,6 +39,10 @@ public struct RealBench: Sendable {
         "latency.two_processes_p99", "latency.open_loop_p50", "latency.open_loop_p99",
       ]
     case .actors: ["actors.in_process", "actors.two_processes"]
+    case .workers:
+      [
+        "tasks.worker_processes", "latency.worker_processes_p50", "latency.worker_processes_p99",
+      ]
     case .store:
       [
         "store.put_1kb", "store.put_1kb_ipc", "store.put_fresh_1gb", "store.put_1gb",
@@ -61,6 +65,7 @@ public struct RealBench: Sendable {
     case .tasks: try await tasks(report)
     case .latency: try await latency(report)
     case .actors: try await actors(report)
+    case .workers: try await workers(report)
     case .store: try await store(report)
     case .network: try await network(report)
     case .cluster: try await cluster(report)
@@ -100,11 +105,11 @@ public struct RealBench: Sendable {
 
   /// A cluster of one node in this process for the time of `body`.
   func inProcess<Result: Sendable>(
-    _ functions: BenchFunctions, store: Int = 1 << 30,
+    _ functions: BenchFunctions, store: Int = 1 << 30, workers: NodeWorkers = .threads,
     _ program: @escaping @Sendable (Session) async throws -> Result
   ) async throws -> Result {
     let cluster = try Cluster.inProcess(
-      cpus: 2, store: ByteCount(UInt64(store)), library: functions.library)
+      cpus: 2, store: ByteCount(UInt64(store)), library: functions.library, workers: workers)
     do {
       let result = try await cluster.run(program)
       await cluster.stop()

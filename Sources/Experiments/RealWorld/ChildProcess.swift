@@ -1,5 +1,6 @@
 import Foundation
 import Glibc
+import RealWorld
 
 /// A process that this one has started. It is told to go by the end of its standard input, which also
 /// comes when this process dies, however it dies.
@@ -135,16 +136,7 @@ final class ChildProcess: @unchecked Sendable {
   }
 
   /// A status in words: `ended with code 1`, `was killed by SIGKILL`.
-  static func describe(_ status: Int32) -> String {
-    let signal = status & 0x7f
-    if signal == 0 { return "ended with code \(status >> 8 & 0xff)" }
-    let names: [Int32: String] = [
-      SIGHUP: "SIGHUP", SIGINT: "SIGINT", SIGQUIT: "SIGQUIT", SIGILL: "SIGILL",
-      SIGTRAP: "SIGTRAP", SIGABRT: "SIGABRT", SIGBUS: "SIGBUS", SIGFPE: "SIGFPE",
-      SIGKILL: "SIGKILL", SIGSEGV: "SIGSEGV", SIGPIPE: "SIGPIPE", SIGTERM: "SIGTERM",
-    ]
-    return "was killed by \(names[signal] ?? "signal \(signal)")"
-  }
+  static func describe(_ status: Int32) -> String { "\(ExitStatus(status))" }
 }
 
 /// Why a local cluster could not be started.

@@ -130,6 +130,10 @@ public struct RealPlan: Sendable {
       cluster["nodes"] = .list(
         nodes.map { .text("\(names.describe($0.resources)), store \($0.store)") })
     }
+    if case .cluster = options.place {
+    } else {
+      cluster["workers"] = .text(options.workerCommand == nil ? "threads" : "processes")
+    }
     return [
       "world": "real", "cluster": .map(cluster), "network": .text(options.network),
       "policies": .map([

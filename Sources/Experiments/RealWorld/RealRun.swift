@@ -40,8 +40,15 @@ extension PreparedCell {
       settings.seed = seed
       let node = plan.nodes[0]
       let recording = try folder?.file("node-0", origin: "node 0 and its programs")
+      var workers = NodeWorkers.threads
+      if let command = world.workerCommand, let program = command.first {
+        workers = .processes(
+          WorkerLaunch(
+            executable: program, arguments: command.dropFirst() + ["--cell", "\(cell.index)"]))
+      }
       let cluster = try Cluster.inProcess(
-        node, settings: settings, library: library, recording: recording)
+        node, settings: settings, library: library, workers: workers, recording: recording,
+        logger: world.logger)
       try Self.drive(driver, sink, recording) { cluster }
     case .processes:
       let names = plan.settings.resourceNames

@@ -21,7 +21,7 @@ public enum World: Sendable {
 /// How a run in the real world gets its cluster.
 public struct RealWorldOptions: Sendable {
   public enum Place: Sendable, Equatable {
-    /// One node in this process; its workers are threads.
+    /// One node in this process.
     case inProcess
     /// This many node processes on this machine, started for each run.
     case processes(Int)
@@ -41,6 +41,9 @@ public struct RealWorldOptions: Sendable {
   public var clusterName = ""
   /// For `.processes`: the program and the arguments that start a node with the file's functions.
   public var nodeCommand: [String] = []
+  /// For `.inProcess`: the program and the arguments that start a worker process with the file's
+  /// functions; nil for workers that are threads.
+  public var workerCommand: [String]?
   public var logger = Logger(label: "heliostat")
   /// Hears of each local cluster when it is ready.
   public var started: (@Sendable (LocalCluster) -> Void)?

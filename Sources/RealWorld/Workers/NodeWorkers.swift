@@ -16,6 +16,8 @@ public struct WorkerLaunch: Sendable, Equatable {
   /// The program.
   public var executable: String
   public var arguments: [String]
+  /// Over that of the node.
+  public var environment: [String: String] = [:]
 
   /// - Parameter executable: nil for that of this process.
   public init(executable: String? = nil, arguments: [String] = []) {

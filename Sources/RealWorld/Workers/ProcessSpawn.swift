@@ -34,7 +34,7 @@ enum ProcessSpawn {
   /// process but its output. Its input is empty. It gets a process group of its own, so that Ctrl-C in
   /// a terminal is for the node alone, and usual signals.
   static func start(
-    _ command: [String], environment: [(String, String)], link: Int32, progress: Int32
+    _ command: [String], environment: [String: String], link: Int32, progress: Int32
   ) throws(Failure) -> pid_t {
     // Out of the way first: one might have the other's place.
     let ends = [link, progress].map { fcntl($0, F_DUPFD_CLOEXEC, 16) }
@@ -63,8 +63,8 @@ enum ProcessSpawn {
       Int16(POSIX_SPAWN_SETPGROUP) | Int16(POSIX_SPAWN_SETSIGDEF) | Int16(POSIX_SPAWN_SETSIGMASK))
     var arguments: [UnsafeMutablePointer<CChar>?] = command.map { strdup($0) }
     arguments.append(nil)
-    var variables: [UnsafeMutablePointer<CChar>?] = inherited(without: environment.map(\.0))
-    variables += environment.map { strdup("\($0)=\($1)") }
+    var variables: [UnsafeMutablePointer<CChar>?] = inherited(without: environment)
+    variables += environment.map { strdup("\($0.key)=\($0.value)") }
     variables.append(nil)
     defer { for text in arguments + variables { free(text) } }
     var identifier = pid_t()
@@ -76,12 +76,15 @@ enum ProcessSpawn {
     return identifier
   }
 
-  private static func inherited(without names: [String]) -> [UnsafeMutablePointer<CChar>?] {
+  /// The environment of this process but for some variables.
+  private static func inherited(
+    without names: [String: String]
+  ) -> [UnsafeMutablePointer<CChar>?] {
     var kept: [UnsafeMutablePointer<CChar>?] = []
     var next = environ
     while let entry = next.pointee {
-      let text = String(cString: entry)
-      if !names.contains(where: { text.hasPrefix("\($0)=") }) { kept.append(strdup(text)) }
+      let name = String(String(cString: entry).prefix { $0 != "=" })
+      if names[name] == nil { kept.append(strdup(entry)) }
       next += 1
     }
     return kept

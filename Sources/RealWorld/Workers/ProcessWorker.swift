@@ -91,8 +91,9 @@ final class ProcessWorker: @unchecked Sendable {
       self.progress = progress
       identifier = try ProcessSpawn.start(
         [home.launch.executable] + home.launch.arguments,
-        environment: [(WorkerProcess.variable, "\(ProcessSpawn.linkDescriptor)")], link: ends[1],
-        progress: progress.descriptor)
+        environment: home.launch.environment.merging(
+          [WorkerProcess.variable: "\(ProcessSpawn.linkDescriptor)"], uniquingKeysWith: { $1 }),
+        link: ends[1], progress: progress.descriptor)
     } catch {
       close(ends[0])
       return failedToStart("\(error)")

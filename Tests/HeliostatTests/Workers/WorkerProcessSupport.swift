@@ -54,8 +54,9 @@ struct ProcessCluster: Sendable {
     cpus: Int = 2, store: Int = 64 << 20, launch: WorkerLaunch = WorkerLaunch(executable: program),
     _ change: (inout ClusterSettings) -> Void = { _ in }
   ) throws {
-    // A trap says where it was, on a page of its own; here it is meant.
-    setenv("SWIFT_BACKTRACE", "enable=no", 1)
+    var launch = launch
+    // A trap shows where it was, and takes its time; here it is meant.
+    launch.environment["SWIFT_BACKTRACE"] = "enable=no"
     var settings = ClusterSettings()
     change(&settings)
     cluster = try .inProcess(

@@ -1,0 +1,164 @@
+import Foundation
+import Testing
+
+/// `--workers processes`, as from a terminal.
+@Suite(.serialized, .timeLimit(.minutes(2))) struct WorkerProcessCommandTests {
+  /// A run of some seconds: tasks of 20 ms.
+  private static let load = """
+    experiment: load
+    title: "Load"
+    cluster: {profile: small.yaml, nodes: 2}
+    workload:
+      generator: independent
+      with: {tasks: 600, window: 8, duration: 20ms}
+    measures: [throughput]
+
+    """
+
+  /// The processes whose parent is `process`.
+  private func children(of process: Int32) -> [Int32] {
+    let entries = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
+    return entries.compactMap(Int32.init).filter { child in
+      guard let status = try? String(contentsOfFile: "/proc/\(child)/status", encoding: .utf8)
+      else { return false }
+      return status.contains("\nPPid:\t\(process)\n")
+    }.sorted()
+  }
+
+  private func measures(_ sandbox: Sandbox, _ arguments: [String]) throws -> [String: Double] {
+    let outcome = try sandbox.run(["run"] + arguments + ["--json", "--trace", "0"])
+    try #require(outcome.code == 0, Comment(rawValue: outcome.output + outcome.errors))
+    #expect(outcome.errors.split(separator: "\n").allSatisfy { !$0.hasPrefix("error") })
+    var found: [String: Double] = [:]
+    for line in outcome.outputLines {
+      let object = try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any]
+      if let name = object?["yName"] as? String { found[name] = object?["y"] as? Double }
+    }
+    return found
+  }
+
+  @Test("ES on CartPole learns the same policies with worker processes, on one node and on two")
+  func cartpole() throws {
+    let sandbox = try Sandbox([:])
+    let file = "\(CommandLineRunTests.workloads)/es-cartpole.yaml"
+    let common = [
+      file, "--seed", "1", "--set", "workload.with.aggregators=4", "--set",
+      "workload.with.iterations=4", "--set", "workload.with.target=-1",
+    ]
+    // The check of the score fails so early, and is not what counts here.
+    func short(_ arguments: [String]) throws -> [String: Double] {
+      let outcome = try sandbox.run(
+        ["run"] + common + arguments + ["--json", "--trace", "0"])
+      var found: [String: Double] = [:]
+      for line in outcome.outputLines {
+        let object = try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any]
+        if let name = object?["yName"] as? String { found[name] = object?["y"] as? Double }
+      }
+      return found
+    }
+    let simulated = try short(["--out", "simulated"])
+    let real = ["--world", "real", "--workers", "processes"]
+    let one = try short(real + ["--out", "one"])
+    let two = try short(real + ["--nodes", "2", "--out", "two"])
+    #expect(simulated["policy fingerprint"] != nil)
+    for name in ["score", "iterations", "environment steps", "policy fingerprint"] {
+      #expect(one[name] == simulated[name], "\(name), on one node")
+      #expect(two[name] == simulated[name], "\(name), on two nodes")
+    }
+  }
+
+  @Test("words are counted right by worker processes, and a graph of modelled tasks runs")
+  func words() throws {
+    let sandbox = try Sandbox(["words.yaml": Sandbox.words, "sums.yaml": Sandbox.base])
+    let real = ["--world", "real", "--workers", "processes"]
+    let words = try measures(sandbox, ["words.yaml", "--out", "words"] + real)
+    #expect(words["words"] == 3600)
+    let outcome = try sandbox.run(
+      "cluster", "--nodes", "2", "--cpus", "2", "--workers", "processes", "--", "run",
+      "words.yaml", "--out", "cluster")
+    #expect(outcome.code == 0, Comment(rawValue: outcome.output + outcome.errors))
+    #expect(outcome.output.contains("its check passed"))
+    #expect(
+      try measures(
+        sandbox, ["sums.yaml", "--out", "sums", "--set", "workload.with.duration=10ms"] + real)[
+          "makespan"] != nil)
+  }
+
+  @Test("SIGKILL of a worker: its node says so, and the rest of the cluster goes on")
+  func killedWorker() throws {
+    let sandbox = try Sandbox(["w.yaml": Self.load])
+    let cluster = try Running(
+      sandbox,
+      [
+        "cluster", "--nodes", "2", "--cpus", "2", "--store", "64MiB", "--workload", "w.yaml",
+        "--workers", "processes",
+      ])
+    var nodes: [[Substring]] = []
+    for _ in 0..<2 {
+      nodes.append(try cluster.outputLine(containing: "127.0.0.1:").split(separator: " "))
+    }
+    let head = String(try #require(nodes[0].first { $0.hasPrefix("127.0.0.1:") }))
+    let member = try #require(Int32(nodes[1][1]))
+    let first = try Running(
+      sandbox,
+      ["run", "w.yaml", "--world", "real", "--connect", head, "--out", "first", "--trace", "0"])
+    _ = try first.outputLine(containing: "1 run, real, on the cluster at \(head)")
+    let victim = try #require(children(of: member).first)
+    kill(victim, SIGKILL)
+    // It may have been on its way to being a worker only.
+    let line = try cluster.errorLine(containing: "of node 1 (process \(victim))")
+    #expect(line.contains("was killed by SIGKILL"))
+    let code = first.end()
+    #expect(code == 0 || code == 1, "it finishes or fails with a typed error, it does not crash")
+    let second = try sandbox.run(
+      "run", "w.yaml", "--world", "real", "--connect", head, "--out", "second", "--set",
+      "workload.with.tasks=100")
+    #expect(second.code == 0, Comment(rawValue: second.output + second.errors))
+    #expect(cluster.end(SIGTERM) == 0)
+    cluster.waitForAll()
+  }
+
+  @Test("The workers of a node end with it: by SIGTERM, and when it is killed", arguments: [15, 9])
+  func nodeEnds(_ signal: Int32) throws {
+    let sandbox = try Sandbox([:])
+    let node = try Running(
+      sandbox,
+      [
+        "node", "--cpus", "2", "--store", "64MiB", "--listen", "127.0.0.1:0", "--workers",
+        "processes", "--log", "debug",
+      ])
+    let workers = try (0..<2).map { _ in
+      // worker 0 of node 0 (process 123) is ready
+      let line = try node.errorLine(containing: ") is ready")
+      return try #require(Int32(line.split(separator: " ").dropLast(2).last?.dropLast() ?? ""))
+    }
+    #expect(children(of: node.process.processIdentifier) == workers.sorted())
+    #expect(node.end(signal) == (signal == SIGKILL ? -1 : 0))
+    // They share its standard error, which ends with the last of them.
+    node.waitForAll()
+    for worker in workers { #expect(kill(worker, 0) != 0 || isZombie(worker)) }
+  }
+
+  /// Nobody may be there to wait for the child of a process that was killed.
+  private func isZombie(_ process: Int32) -> Bool {
+    let status = try? String(contentsOfFile: "/proc/\(process)/status", encoding: .utf8)
+    return status?.contains("\nState:\tZ") ?? true
+  }
+
+  @Test("Bad values of --workers, and a worker that no node started: one line each")
+  func badInput() throws {
+    let sandbox = try Sandbox(["w.yaml": Self.load])
+    for (arguments, text) in [
+      (["node", "--workers", "fibres"], "fibres"), (["worker"], "--workers processes"),
+      (["run", "w.yaml", "--workers", "processes"], "--world real"),
+      (
+        ["run", "w.yaml", "--world", "real", "--connect", "127.0.0.1:1", "--workers", "threads"],
+        "--connect"
+      ),
+    ] as [([String], String)] {
+      let outcome = try sandbox.run(arguments)
+      #expect(outcome.code == 2, Comment(rawValue: "\(arguments): \(outcome.errors)"))
+      #expect(outcome.errors.contains(text), Comment(rawValue: "\(arguments): \(outcome.errors)"))
+    }
+  }
+}
