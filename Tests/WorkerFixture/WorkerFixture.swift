@@ -51,6 +51,8 @@ public struct FixtureFunctions: Sendable {
   public let nest: RemoteFunction<Int, Int>
   /// Puts so many numbers, has them added up by another task, and returns them.
   public let nestLarge: RemoteFunction<Int, Vector<Double>>
+  /// Has so many numbers, sent by value, added up, and ends without waiting for that.
+  public let leave: RemoteFunction<Int, ObjectRef<Double>>
   /// Writes its process into the first pipe, and waits for a task that hangs with the second.
   public let nestHang: RemoteFunction<String, String, Int>
   public let counter: ActorClass<Int>
@@ -85,6 +87,9 @@ public struct FixtureFunctions: Sendable {
       let back = try await ray.get(numbers)
       guard total == Double(n) * Double(n - 1) / 2 else { throw FixtureError(text: "\(total)") }
       return back
+    }
+    leave = library.program("leave") { (ray: Session, n: Int) in
+      ray.submit(sum, .value(Vector((0..<n).map(Double.init))))
     }
     nestHang = library.program("nestHang") { (ray: Session, path: String, inner: String) in
       Self.tell(path)

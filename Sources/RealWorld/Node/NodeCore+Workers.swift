@@ -43,6 +43,18 @@ extension NodeCore {
         message: .workerLost(worker.number), source: rayletAddress, target: rayletAddress))
   }
 
+  /// Handles what came through a ring: a run of frames, or a reference to a frame too long for one.
+  mutating func receive(
+    ringRun run: UnsafeRawBufferPointer, from number: UInt32
+  ) throws(FrameError) {
+    guard run.count == 32, run[4] == RingOutlet.referenceKind else {
+      return try receive(run, from: number)
+    }
+    let frame = RingOutlet.frame(of: run)
+    defer { frame.deallocate() }
+    try receive(UnsafeRawBufferPointer(frame), from: number)
+  }
+
   /// A client of this host sent what it may not: for a thread that is an error of this very program.
   mutating func faulted(_ number: UInt32, _ error: FrameError) {
     if port(number).pointee.isThread { fatalError("a client of this process sent \(error)") }

@@ -586,7 +586,7 @@ struct NodeCore: ~Copyable {
   mutating func drainClient(of worker: Worker) {
     while let run = worker.clientRing.next() {
       do throws(FrameError) {
-        try receive(run, from: worker.port)
+        try receive(ringRun: run, from: worker.port)
       } catch {
         faulted(worker.port, error)
       }

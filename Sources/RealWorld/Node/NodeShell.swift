@@ -259,13 +259,7 @@ final class NodeShell: Pump, @unchecked Sendable {
     while count < runs, let run = ring.next() {
       count += 1
       do throws(FrameError) {
-        if run.count == 32, run[4] == RingOutlet.referenceKind {
-          let frame = RingOutlet.frame(of: run)
-          defer { frame.deallocate() }
-          try core.pointee.receive(UnsafeRawBufferPointer(frame), from: port)
-        } else {
-          try core.pointee.receive(run, from: port)
-        }
+        try core.pointee.receive(ringRun: run, from: port)
       } catch {
         core.pointee.faulted(port, error)
       }

@@ -69,7 +69,7 @@ class Worker: @unchecked Sendable {
 }
 
 /// A worker as a thread: runs what its raylet sends it, in order.
-final class ThreadWorker: Worker, Pump {
+final class ThreadWorker: Worker, Pump, @unchecked Sendable {
   let thread: PumpThread
   private let functions: FunctionTable
   /// Wakes the node that reads the reports.

@@ -24,7 +24,8 @@ final class ProcessWorker: @unchecked Sendable {
 
   let worker: Worker
   let address: Address
-  unowned let home: ProcessWorkers
+  /// Holds this worker until it is over.
+  let home: ProcessWorkers
   let toClient: FrameRing
   /// Frames of its programs, for the node.
   let outlet: RingOutlet

@@ -31,6 +31,7 @@ final class ProcessWorkers: Pump, @unchecked Sendable {
   private var idleEnds = 0
   private var starts: UInt32 = 0
   private var isRetrying = false
+  private var isAttached = false
 
   /// The first pause before a process is started again, and the longest.
   private static let firstPause = TimeSpan.milliseconds(50)
@@ -96,7 +97,9 @@ final class ProcessWorkers: Pump, @unchecked Sendable {
     _ worker: Worker, address: Address, toClient: FrameRing, announces: Bool
   ) {
     loop.execute { [self] in
-      if members.isEmpty { host.attach(self) }
+      if isStopping { return }
+      if !isAttached { host.attach(self) }
+      isAttached = true
       let member = ProcessWorker(
         worker, address: address, toClient: toClient, announces: announces, self)
       members.append(member)

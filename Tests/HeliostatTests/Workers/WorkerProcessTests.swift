@@ -85,6 +85,27 @@ struct WorkerProcessTests {
     }
   }
 
+  @Test(
+    "What a program says last, in a frame too long for the ring, comes before its end",
+    arguments: [true, false])
+  func lastWords(_ inProcesses: Bool) async throws {
+    let functions = FixtureFunctions()
+    let cluster = try Cluster.inProcess(
+      cpus: 2, store: ByteCount(16 << 20), library: functions.library,
+      workers: inProcesses
+        ? .processes(WorkerLaunch(executable: ProcessCluster.program)) : .threads)
+    let totals = try await cluster.run { ray async throws in
+      var totals: [Double] = []
+      for _ in 0..<20 {
+        let total = try await ray.get(ray.submit(functions.leave, .value(20_000)))
+        totals.append(try await ray.get(total))
+      }
+      return totals
+    }
+    await cluster.stop()
+    #expect(totals == [Double](repeating: 20_000 * 19_999 / 2, count: 20))
+  }
+
   @Test("Methods of an actor run in order, in one process that keeps its state")
   func actors() async throws {
     let node = try ProcessCluster(cpus: 2)
