@@ -41,6 +41,8 @@ public struct FixtureFunctions: Sendable {
   public let end: RemoteFunction<String, Int>
   /// Squares a number, or ends its process when it is negative.
   public let squareOrEnd: RemoteFunction<Int, Int>
+  /// Sends bytes of its own over the link to its node, or closes it when there are none, and waits.
+  public let misuse: RemoteFunction<[UInt8], Int>
   public let fail: RemoteFunction<String, Int>
   /// So many numbers, counted up.
   public let count: RemoteFunction<Int, Vector<Double>>
@@ -68,6 +70,17 @@ public struct FixtureFunctions: Sendable {
     squareOrEnd = library.remote("squareOrEnd") { (x: Int) -> Int in
       if x < 0 { Ending.exit.happen() }
       return x * x
+    }
+    misuse = library.remote("misuse") { (bytes: [UInt8]) -> Int in
+      // Where a node puts the link.
+      let link: Int32 = 3
+      if bytes.isEmpty {
+        // The process reads it from another thread too: this ends it for both.
+        shutdown(link, Int32(SHUT_WR))
+      } else {
+        _ = bytes.withUnsafeBytes { write(link, $0.baseAddress, $0.count) }
+      }
+      while true { pause() }
     }
     fail = library.remote("fail") { (text: String) throws -> Int in throw FixtureError(text: text) }
     count = library.remote("count") { (n: Int) in Vector((0..<n).map(Double.init)) }

@@ -157,8 +157,13 @@ extension ProcessWorker: LinkDelegate {
   }
 
   func linkBecameWritable(_ link: Link) { _ = pump() }
+
   /// The connection's end follows.
-  func linkClosed(_ link: Link, reason: LinkEnd) {}
+  func linkClosed(_ link: Link, reason: LinkEnd) {
+    if case .badFrame = reason.kind, complaint == nil {
+      complaint = "it sent what it may not: \(reason)"
+    }
+  }
 
   private func take(_ frame: UnsafeRawBufferPointer) throws(FrameError) {
     switch frame[4] {

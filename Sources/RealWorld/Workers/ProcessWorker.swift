@@ -38,7 +38,7 @@ final class ProcessWorker: @unchecked Sendable {
   /// Attempts in a row to start it.
   private var attempts = 0
   /// Why this side ended it, or could not begin with it.
-  private(set) var complaint: String?
+  var complaint: String?
   private var isRefused = false
 
   var underWay = RingQueue<TaskUnderWay>()
@@ -195,7 +195,10 @@ final class ProcessWorker: @unchecked Sendable {
     if found == identifier { return hasEnded("\(ExitStatus(status))") }
     // Somebody else in this process has waited for it.
     if found < 0 && errno != EINTR { return hasEnded("is gone") }
-    if tries == 100 { kill(identifier, SIGKILL) }
+    if tries == 100 {
+      if complaint == nil { complaint = "it had closed its link" }
+      kill(identifier, SIGKILL)
+    }
     home.loop.scheduleTask(in: .milliseconds(1)) { self.reap(tries + 1) }
   }
 

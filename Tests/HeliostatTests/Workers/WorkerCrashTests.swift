@@ -94,6 +94,40 @@ struct WorkerCrashTests {
     #expect(node.log.all.count == 4)
   }
 
+  /// A frame with nothing but a head, and a body of one value.
+  private static func frame(kind: UInt8, byteCount: UInt8, body: UInt8 = 0) -> [UInt8] {
+    let head = [byteCount, 0, 0, 0, kind, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
+    return head + [UInt8](repeating: body, count: Int(byteCount) - 16)
+  }
+
+  @Test(
+    "A worker process that sends what it may not is ended, and the message says what that was",
+    arguments: [
+      ([UInt8](repeating: 0xff, count: 64), "a frame of 4294967295 bytes"),
+      // Results: with a status that there is not, and cut short.
+      (frame(kind: 181, byteCount: 32, body: 0xff), "status"),
+      (frame(kind: 181, byteCount: 20), "it sent what it may not"),
+      // A message between machines, and frames that nobody knows.
+      (frame(kind: 0, byteCount: 16), "it sent what it may not"),
+      (frame(kind: 250, byteCount: 16), "kind of frame"),
+      // Room that it was not given.
+      (frame(kind: 185, byteCount: 40), "room of another"),
+      // It says no more.
+      ([], "ended with code 0"),
+    ] as [([UInt8], String)])
+  func misuse(_ bytes: [UInt8], _ words: String) async throws {
+    let node = try ProcessCluster(cpus: 1)
+    let functions = node.functions
+    try await node.run { ray async throws in
+      await #expect {
+        try await ray.get(ray.submit(functions.misuse, .value(bytes)))
+      } throws: { (crash($0) ?? "").contains(words) }
+      #expect(try await ray.get(ray.submit(functions.square, .value(7))) == 49)
+    }
+    #expect(
+      node.log.all.contains { $0.hasPrefix("error: worker 0 of node 0") && $0.contains(words) })
+  }
+
   @Test("An actor dies with its process, and later calls hear so; a new actor lives")
   func actor() async throws {
     let node = try ProcessCluster(cpus: 2)

@@ -78,6 +78,9 @@ struct WorkerProcessTests {
     try await node.run { ray async throws in
       let sums = (1...20).map { ray.submit(functions.nest, .value($0)) }
       #expect(try await ray.get(sums) == (1...20).map { n in (1...n).reduce(0) { $0 + $1 * $1 } })
+      // More than a ring holds at once.
+      let many = try await ray.get(ray.submit(functions.nest, .value(5000)))
+      #expect(many == (1...5000).reduce(0) { $0 + $1 * $1 })
       for count in [10, 300_000] {
         let back = try await ray.get(ray.submit(functions.nestLarge, .value(count)))
         #expect(back == Vector((0..<count).map(Double.init)))
