@@ -196,6 +196,70 @@ struct WorkerCrashTests {
     }
   }
 
+  @Test(
+    "Worker after worker is killed under load: every result is there or says why, and none hangs")
+  func underLoad() async throws {
+    let node = try ProcessCluster(cpus: 2)
+    let functions = node.functions
+    let (good, bad) = try await node.run { ray async throws in
+      var random = RandomStream(seed: 7, stream: 1)
+      var (good, bad) = (0, 0)
+      for _ in 0..<25 {
+        let actor = ray.create(functions.counter)
+        let squares = (0..<40).map { ray.submit(functions.square, .value($0)) }
+        let large = (0..<6).map { _ in ray.submit(functions.count, .value(20_000)) }
+        let sums = large.map { ray.submit(functions.sum, .ref($0)) }
+        let nests = (0..<4).map { _ in ray.submit(functions.nest, .value(5)) }
+        let largeNests = (0..<2).map { _ in ray.submit(functions.nestLarge, .value(20_000)) }
+        let calls = (0..<10).map { _ in ray.call(actor, functions.add, .value(1)) }
+        // Whichever runs these dies at once, or a little later.
+        let victims = (0..<2).map { _ in ray.submit(functions.process) }
+        for victim in victims {
+          if random.below(2) == 0 { _ = try? await ray.get(squares[Int(random.below(40))]) }
+          if let process = try? await ray.get(victim) { kill(Int32(process), SIGKILL) }
+        }
+        func check<Value: RemoteValue>(
+          _ refs: [ObjectRef<Value>], _ isRight: (Int, Value) -> Bool
+        ) async {
+          for (number, ref) in refs.enumerated() {
+            do {
+              #expect(isRight(number, try await ray.get(ref)))
+              good += 1
+            } catch {
+              let isExpected =
+                switch error as? RuntimeError {
+                case .workerCrashed, .actorDied: true
+                case .taskFailed(let text): text.contains("was killed by SIGKILL")
+                default: false
+                }
+              #expect(isExpected, "\(error)")
+              bad += 1
+            }
+          }
+        }
+        await check(squares) { $1 == $0 * $0 }
+        await check(large) { $1.count == 20_000 }
+        await check(sums) { $1 == 20_000 * 19_999 / 2 }
+        await check(nests) { $1 == 55 }
+        await check(largeNests) { $1.count == 20_000 }
+        await check(calls) { $1 == $0 + 1 }
+        ray.free(squares)
+        ray.free(large)
+        ray.free(sums)
+        ray.free(nests)
+        ray.free(largeNests)
+        ray.free(calls)
+        // Its worker goes with it: an actor lives as long as its cluster.
+        _ = try? await ray.get(ray.call(actor, functions.endActor, .value("exit")))
+      }
+      let last = (0..<200).map { ray.submit(functions.square, .value($0)) }
+      #expect(try await ray.get(last) == (0..<200).map { $0 * $0 })
+      return (good, bad)
+    }
+    #expect(bad > 0)
+    #expect(good > bad)
+  }
+
   @Test("A program that cannot be a worker: after some attempts its tasks fail with the reason")
   func cannotStart() async throws {
     for (program, words) in [
