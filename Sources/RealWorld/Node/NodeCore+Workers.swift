@@ -63,8 +63,10 @@ extension NodeCore {
 
   /// What programs of a worker process may say besides what drivers say.
   func isAllowed(_ message: Message, of worker: WorkerID?) -> Bool {
-    switch message {
-    case .workerBlocked(let blocked), .workerUnblocked(let blocked): blocked == worker
+    guard let worker else { return false }
+    return switch message {
+    case .workerBlocked(worker): raylet.pointee.isRunning(worker)
+    case .workerUnblocked(worker): raylet.pointee.isBlocked(worker)
     default: false
     }
   }

@@ -2,6 +2,7 @@ import Foundation
 import Heliostat
 import Primitives
 import RealWorld
+import RuntimeCore
 import Testing
 import WorkerFixture
 
@@ -100,6 +101,15 @@ struct WorkerCrashTests {
     return head + [UInt8](repeating: body, count: Int(byteCount) - 16)
   }
 
+  /// The frame by which a program of worker 0 says that a worker goes on.
+  private static func unblocked(worker: UInt8) -> [UInt8] {
+    let addresses = [
+      Address.driver(0x8000).raw.littleEndian, Address.raylet(NodeID(0)).raw.littleEndian,
+    ]
+    return [20, 0, 0, 0, MessageKind.workerUnblocked.rawValue, 0, 0, 0]
+      + addresses.withUnsafeBytes { Array($0) } + [worker, 0, 0, 0]
+  }
+
   @Test(
     "A worker process that sends what it may not is ended, and the message says what that was",
     arguments: [
@@ -110,6 +120,9 @@ struct WorkerCrashTests {
       // A message between machines, and frames that nobody knows.
       (frame(kind: 0, byteCount: 16), "it sent what it may not"),
       (frame(kind: 250, byteCount: 16), "kind of frame"),
+      // It was not blocked, and another worker is not for it to speak of.
+      (unblocked(worker: 0), "message of a driver"),
+      (unblocked(worker: 1), "message of a driver"),
       // Room that it was not given.
       (frame(kind: 185, byteCount: 40), "room of another"),
       // It says no more.
