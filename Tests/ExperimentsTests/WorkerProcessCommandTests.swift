@@ -137,6 +137,10 @@ import Testing
     // They share its standard error, which ends with the last of them.
     node.waitForAll()
     for worker in workers { #expect(kill(worker, 0) != 0 || isZombie(worker)) }
+    // After SIGKILL the next node to start cleans up.
+    if signal == SIGKILL { return }
+    let files = try FileManager.default.contentsOfDirectory(atPath: "/dev/shm")
+    #expect(!files.contains { $0.contains("-\(node.process.processIdentifier)-") })
   }
 
   /// Nobody may be there to wait for the child of a process that was killed.

