@@ -88,6 +88,10 @@ public enum RuntimeError: Error, Equatable, Sendable, CustomStringConvertible {
   case actorDied
   /// Every copy of the object was on nodes that ended.
   case objectLost
+  /// The task, or one that it depends on, was cancelled (`Session.cancel`).
+  case taskCancelled
+  /// The driver whose job made the object has gone, and all that its job made with it.
+  case ownerDied
   /// The connection to the cluster is gone.
   case disconnected(String)
   /// Nothing more can happen in the cluster while this program waits.
@@ -103,6 +107,8 @@ public enum RuntimeError: Error, Equatable, Sendable, CustomStringConvertible {
     case .nodeDied: "the node that had the task ended before it"
     case .actorDied: "the actor's worker or node ended"
     case .objectLost: "every copy of the object was on nodes that ended"
+    case .taskCancelled: "the task was cancelled, or one that it depends on"
+    case .ownerDied: "the driver whose job made the object has gone, and the object with it"
     case .disconnected(let reason): "the connection to the cluster is gone: \(reason)"
     case .stalled(let reason): "the program waits for ever: \(reason)"
     }

@@ -147,6 +147,8 @@ public final class Session: @unchecked Sendable {
     case .nodeDied: .nodeDied
     case .actorDied: .actorDied
     case .objectLost: .objectLost
+    case .ownerDied: .ownerDied
+    case .taskCancelled: .taskCancelled
     case .taskFailed, .value: .taskFailed(backend.failure(object) ?? "an input of it failed")
     }
   }

@@ -226,6 +226,8 @@ private struct NodeService: Service {
       "node \(process.node.index) of cluster '\(process.settings.name)' listens on "
         + "\(process.endpoint)")
     fflush(nil)
+    let questions = Self.answerQuestions(to: process)
+    defer { questions.cancel() }
     let (ends, continuation) = AsyncStream.makeStream(of: String.self)
     process.ended.whenSuccess { end in
       continuation.yield(end.description)
@@ -241,6 +243,25 @@ private struct NodeService: Service {
     try recording.finish()
     try? await group.shutdownGracefully()
     if let reason { throw NodeEnded(description: reason) }
+  }
+}
+
+extension NodeService {
+  /// On SIGUSR1 the node says what it holds.
+  fileprivate static func answerQuestions(
+    to process: NodeProcess
+  ) -> any DispatchSourceSignal {
+    signal(SIGUSR1, SIG_IGN)
+    let source = DispatchSource.makeSignalSource(signal: SIGUSR1)
+    source.setEventHandler {
+      Task {
+        guard let status = try? await process.status() else { return }
+        print("node \(process.node.index) holds \(status)")
+        fflush(nil)
+      }
+    }
+    source.activate()
+    return source
   }
 }
 

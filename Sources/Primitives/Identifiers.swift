@@ -24,8 +24,17 @@ public struct WorkerID: Hashable, Sendable, BitwiseCopyable {
   @inlinable public static var none: WorkerID { WorkerID(Int(UInt32.max)) }
 }
 
-/// The lasting identity of a task: a hash of the submitting task in `high` and a counter in `low`, so
-/// that a replayed parent creates children with the same identities (domain: "deterministic ids").
+/// A job: one driver program and everything that it and its tasks submit, by the driver's number.
+@frozen
+public struct JobID: Hashable, Comparable, Sendable, BitwiseCopyable {
+  public var number: UInt32
+  @inlinable public init(_ number: UInt32) { self.number = number }
+  @inlinable public static func < (a: JobID, b: JobID) -> Bool { a.number < b.number }
+}
+
+/// The lasting identity of a task: a hash of the submitting task in `high`, its job and a counter in the
+/// halves of `low`, so that a replayed parent creates children with the same identities (domain:
+/// "deterministic ids").
 ///
 /// Two parents share a `high` with probability 2⁻⁶⁴. Siblings have successive `low`s: tables that are
 /// looked up by identity keep them side by side.
@@ -42,7 +51,9 @@ public struct TaskID: Hashable, Sendable, BitwiseCopyable {
   /// The root task of driver number `driver` in the run with this seed.
   @inlinable public static func root(driver: Int, seed: UInt64) -> TaskID {
     let start = TaskID(high: mix64(seed), low: mix64(~seed))
-    return start.child(UInt64(truncatingIfNeeded: driver))
+    var root = start.child(UInt64(truncatingIfNeeded: driver))
+    root.low = UInt64(UInt32(truncatingIfNeeded: driver)) << 32 | root.low & 0xFFFF_FFFF
+    return root
   }
 
   /// The whole identity in one word: a hash that differs between tasks but with probability 2⁻⁶⁴.
@@ -51,9 +62,16 @@ public struct TaskID: Hashable, Sendable, BitwiseCopyable {
   /// What the identities of this task's children have in common.
   @inlinable public var family: UInt64 { mix64(word &+ 0xD1B5_4A32_D192_ED03) }
 
-  /// The identity of this task's child number `counter`.
+  /// The job of the task, which all its children share: whoever sees an identity knows whose it is,
+  /// without asking anybody.
+  @inlinable public var job: JobID { JobID(UInt32(truncatingIfNeeded: low >> 32)) }
+
+  /// The identity of this task's child number `counter`. After each 2³² children another family begins.
   @inlinable public func child(_ counter: UInt64) -> TaskID {
-    TaskID(high: family, low: counter)
+    let round = counter >> 32
+    return TaskID(
+      high: round == 0 ? family : mix64(family &+ round),
+      low: low & 0xFFFF_FFFF_0000_0000 | counter & 0xFFFF_FFFF)
   }
 
   /// The GCS shard that holds this task and every object it produces.

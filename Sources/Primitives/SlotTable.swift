@@ -69,6 +69,19 @@ public struct SlotTable<Record: BitwiseCopyable>: ~Copyable {
     freeCount += 1
   }
 
+  /// Whether a slot below `slotCount` holds a live record. Looks at every free slot: for rare events.
+  public func isLive(_ slot: UInt32) -> Bool {
+    for i in 0..<freeCount where free[i] == slot { return false }
+    return true
+  }
+
+  /// The slots of the live records, in ascending order. Looks at every slot: for rare events.
+  public var liveSlots: [UInt32] {
+    var isFree = [Bool](repeating: false, count: used)
+    for i in 0..<freeCount { isFree[Int(free[i])] = true }
+    return (0..<UInt32(truncatingIfNeeded: used)).filter { !isFree[Int($0)] }
+  }
+
   @inlinable @inline(never) mutating func addChunk() {
     if chunkCount == chunkCapacity {
       let larger = UnsafeMutablePointer<UnsafeMutablePointer<Record>>.allocate(

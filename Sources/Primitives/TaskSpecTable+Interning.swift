@@ -41,6 +41,15 @@ extension TaskSpecTable {
   /// The present number of references; for tests and checkers.
   public func references(_ handle: TaskHandle) -> Int { Int(pointer(handle).pointee.references) }
 
+  /// The live tasks that one program submitted, by its `TaskSpec.caller`, in the order of their handles.
+  /// Looks at every task: for rare events.
+  public func tasks(of caller: UInt64) -> [TaskHandle] {
+    storage.pointee.specs.liveSlots.map { TaskHandle($0) }.filter {
+      let spec = pointer($0)
+      return spec.pointee.caller == caller && !spec.pointee.isStub && spec.pointee.kind != .driver
+    }
+  }
+
   // MARK: What some tasks have besides
 
   /// Keeps a copy of the arguments that travel by value inside the specification.

@@ -134,6 +134,15 @@ public struct WordMap<Value: BitwiseCopyable>: ~Copyable {
     return found.sorted()
   }
 
+  /// The keys that satisfy `condition`, in the same way.
+  @inlinable public func selectKeys(_ condition: (UInt64) -> Bool) -> [UInt64] {
+    var found: [UInt64] = []
+    for i in 0...mask where places[i].key != Self.emptyKey && condition(places[i].key) {
+      found.append(places[i].key)
+    }
+    return found.sorted()
+  }
+
   @inlinable @inline(never) mutating func grow() {
     let old = places
     let oldSize = mask + 1

@@ -31,6 +31,13 @@ extension RecordReader {
       let task = try task()
       return .execute(task, on: try worker())
     case .startWorker: return .startWorker(try worker())
+    case .cancel:
+      let task = try task()
+      let worker = try worker()
+      return .cancel(task, on: worker, isRecursive: try number("reach", upTo: 1) == 1)
+    case .endActor:
+      let creation = try task()
+      return .endActor(creation, on: try worker())
     case .drop: return .drop(try object())
     case .spill: return .spill(try object())
     case .restore:

@@ -4,7 +4,7 @@ import RuntimeCore
 /// The kind of an effect, without what it carries.
 public enum EffectKind: UInt8, Sendable, CaseIterable {
   case send, transfer, startTimer, execute, startWorker, drop, spill, restore
-  case resultArrived, requestEnded, record
+  case resultArrived, requestEnded, record, cancel, endActor
 
   /// The name in listings: `start-timer`.
   public var name: String { hyphenated("\(self)") }
@@ -24,6 +24,8 @@ extension Effect {
     case .resultArrived: .resultArrived
     case .requestEnded: .requestEnded
     case .record: .record
+    case .cancel: .cancel
+    case .endActor: .endActor
     }
   }
 
@@ -52,6 +54,13 @@ extension Effect {
       sink.task(task)
       sink.worker(worker)
     case .startWorker(let worker): sink.worker(worker)
+    case .cancel(let task, let worker, let isRecursive):
+      sink.task(task)
+      sink.worker(worker)
+      sink.number(isRecursive ? 1 : 0, "recursive")
+    case .endActor(let creation, let worker):
+      sink.task(creation)
+      sink.worker(worker)
     case .drop(let object), .spill(let object): sink.object(object)
     case .restore(let object, let slot, let size):
       sink.object(object)

@@ -81,7 +81,7 @@ enum RecordTag: UInt8 {
 
 /// What a program asks of its driver: its number in recordings.
 enum DriverCall: UInt8 {
-  case submit, put, request, free, flush, register
+  case submit, put, request, free, flush, register, cancel
 }
 
 /// The beginning of a recording's file and its first block, which names every kind of message, so that

@@ -111,7 +111,7 @@ extension RecordReader {
     let inner = try self.kind(kinds)
     switch inner {
     case .taskLogged, .taskCompleted, .locationAdded, .locationRemoved, .actorCreated,
-      .functionRegistered, .nodeRegistered, .objectsFreed, .nodeLost:
+      .functionRegistered, .nodeRegistered, .objectsFreed, .nodeLost, .jobEnded:
       break
     default: throw RecordingError(at: start, "\(inner.name) is no update")
     }
@@ -150,6 +150,14 @@ extension RecordReader {
     case .nodeLost: return .nodeLost(try node())
     case .nodesCounted: return .nodesCounted(try small("number of nodes"))
     case .nodeRegistered: return .nodeRegistered(try node())
+    case .driverLost:
+      let driver = try address()
+      return .driverLost(driver, JobID(try small("job")))
+    case .jobEnded: return .jobEnded(JobID(try small("job")))
+    case .cancellationRequested:
+      let task = try task()
+      return .cancellationRequested(
+        task, isRecursive: try number("reach of a cancellation", upTo: 1) == 1)
     case .roomRequested: return .roomRequested(try size())
     case .objectPinned: return .objectPinned(try object())
     case .objectUnpinned: return .objectUnpinned(try object())

@@ -63,6 +63,13 @@ extension Message {
       sink.task(task)
       sink.worker(worker)
       sink.status(status)
+    case .driverLost(let driver, let job):
+      sink.address(driver)
+      sink.number(UInt64(job.number), "job")
+    case .jobEnded(let job): sink.number(UInt64(job.number), "job")
+    case .cancellationRequested(let task, let isRecursive):
+      sink.task(task)
+      sink.number(isRecursive ? 1 : 0, "recursive")
     case .nodeLost(let node), .nodeRegistered(let node): sink.node(node)
     case .nodesCounted(let count): sink.number(UInt64(count), "nodes")
     case .roomRequested(let size): sink.size(size)

@@ -70,6 +70,10 @@ extension RecordedStream {
       sink.object(object)
       return "call free \(sink.text)"
     case .flush: return "call flush"
+    case .cancel(let task, let isRecursive):
+      var sink = TextSink(specs)
+      sink.task(task)
+      return "call cancel \(sink.text)" + (isRecursive ? " recursively" : "")
     case .register(let function): return "call register function \(function.index)"
     }
   }

@@ -12,6 +12,7 @@ struct RecordedInput {
     case request([ObjectHandle], needed: Int, isGet: Bool, fetch: Bool, timeout: TimeSpan?)
     case free(ObjectHandle)
     case flush
+    case cancel(TaskHandle, isRecursive: Bool)
     case register(FunctionID)
   }
 
@@ -138,6 +139,9 @@ final class RecordedStream {
         objects, needed: needed, isGet: flags & 1 != 0, fetch: flags & 2 != 0, timeout: timeout)
     case .free: return .free(try reader.object())
     case .flush: return .flush
+    case .cancel:
+      let task = try reader.task()
+      return .cancel(task, isRecursive: try reader.number("reach", upTo: 1) == 1)
     case .register: return .register(FunctionID(Int(try reader.small("function"))))
     }
   }

@@ -142,6 +142,8 @@ final class ReplayedMachine {
       }
     case .free(let object): driver.pointee.free(object, into: &effects)
     case .flush: driver.pointee.flush(into: &effects)
+    case .cancel(let task, let isRecursive):
+      driver.pointee.cancel(task, isRecursive: isRecursive, into: &effects)
     case .register(let function):
       let parameters = stream.parameters
       let map = ControlStoreMap(shards: parameters.gcsShards, chainLength: parameters.chainLength)

@@ -218,6 +218,16 @@ public struct StreamRecorder: ~Copyable {
     call(.flush, driver, now)
   }
 
+  public mutating func cancelled(
+    _ task: TaskHandle, isRecursive: Bool, by driver: Address, at now: Instant
+  ) {
+    begin(now)
+    mention(task)
+    call(.cancel, driver, now)
+    writer.task(task)
+    writer.number(isRecursive ? 1 : 0)
+  }
+
   public mutating func registered(_ function: FunctionID, by driver: Address, at now: Instant) {
     begin(now)
     call(.register, driver, now)

@@ -86,6 +86,7 @@ extension RecordedInput.Content {
         + (timeout.map { $0 == .zero ? ", poll" : ", timeout" } ?? "")
     case .free: "call free"
     case .flush: "call flush"
+    case .cancel: "call cancel"
     case .register: "call register"
     }
   }

@@ -4,7 +4,8 @@ import Primitives
 /// sent there since.
 @frozen
 public struct NodeView: Sendable, BitwiseCopyable {
-  /// Everything the node has.
+  /// What tasks can ever get there: everything the node has, but for what actors hold for life or have
+  /// been promised.
   public var total: ResourceVector
   /// Free at the last heartbeat.
   public var available: ResourceVector
@@ -67,6 +68,8 @@ public struct PlacementRequest {
 /// What a spillover policy may see: the node where the task was created.
 @frozen
 public struct LocalView: Sendable, BitwiseCopyable {
+  /// What tasks can ever get here: everything the node has, but for what actors hold for life or have
+  /// been promised. What does not fit in it is escalated without asking.
   public var total: ResourceVector
   public var available: ResourceVector
   /// Tasks waiting for inputs or for resources here.

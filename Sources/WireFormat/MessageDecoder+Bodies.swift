@@ -101,6 +101,12 @@ extension MessageDecoder {
     case .taskForwarded:
       try reader.requireExactly(16, "task forwarded")
       return .taskForwarded(task(reader.loadTask(), &borrowed))
+    case .cancellationRequested:
+      try reader.requireExactly(17, "cancellation")
+      let task = task(reader.loadTask(), &borrowed)
+      let raw = reader.load(UInt8.self)
+      guard raw <= 1 else { throw .make(.unknownValue, "reach of a cancellation", raw) }
+      return .cancellationRequested(task, isRecursive: raw == 1)
     case .writesCommitted:
       try reader.requireExactly(16, "task")
       return .writesCommitted(task(reader.loadTask(), &borrowed))
@@ -117,7 +123,7 @@ extension MessageDecoder {
       let worker = try worker(&reader)
       return .taskFinished(task, worker, try status(&reader))
     case .taskCompleted, .locationAdded, .locationRemoved, .actorCreated, .functionRegistered,
-      .nodeRegistered, .nodeLost, .objectsFreed:
+      .nodeRegistered, .nodeLost, .jobEnded, .objectsFreed:
       return try plainUpdate(kind, &reader, &borrowed)
     default:
       return try words(kind, &reader)
@@ -162,6 +168,13 @@ extension MessageDecoder {
     case .roomRequested:
       try reader.requireExactly(8, "room")
       return .roomRequested(try size(&reader))
+    case .driverLost:
+      try reader.requireExactly(8, "driver")
+      let driver = Address(raw: reader.load(UInt32.self))
+      guard try bounds.role(driver, "driver") == .driver else {
+        throw .make(.mismatch, "role of a driver", driver.raw)
+      }
+      return .driverLost(driver, JobID(reader.load(UInt32.self)))
     case .functionsFollowed:
       try reader.requireExactly(0, "message")
       return .functionsFollowed

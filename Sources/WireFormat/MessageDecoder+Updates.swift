@@ -32,6 +32,9 @@ extension MessageDecoder {
     case .nodeLost:
       try reader.requireExactly(4, "node")
       return .nodeLost(try node(&reader))
+    case .jobEnded:
+      try reader.requireExactly(4, "job")
+      return .jobEnded(JobID(reader.load(UInt32.self)))
     case .objectsFreed: return .objectsFreed(try batch(&reader, &borrowed))
     default: throw .make(.notAllowed, "update", kind.rawValue)
     }
@@ -92,7 +95,7 @@ extension MessageDecoder {
   ) throws(FrameError) -> Message {
     try reader.require(23, "completed task")
     let task = task(reader.loadTask(), &borrowed)
-    let node = try node(&reader)
+    let node = try nodeIfAny(&reader)
     let status = try status(&reader)
     let count = Int(reader.load(UInt16.self))
     try reader.requireExactly(8 * count, "sizes of return values")

@@ -26,9 +26,9 @@ extension MessageEncoder {
       Plan(size: 4 + 20 * payloads.batch(batch).pointee.count)
     case .workerBlocked, .workerUnblocked, .workerStarted, .workerLost, .objectRestored, .chunkSent,
       .functionRegistered, .functionPublished, .nodeRegistered, .nodeLost, .nodesCounted,
-      .updatesAcknowledged:
+      .updatesAcknowledged, .jobEnded:
       Plan(size: 4)
-    case .polled, .pollAnswered, .timerFired, .roomRequested: Plan(size: 8)
+    case .polled, .pollAnswered, .timerFired, .roomRequested, .driverLost: Plan(size: 8)
     case .objectPinned, .objectUnpinned, .objectRequested, .objectRefused, .locationsListed,
       .objectFreed, .actorCreated, .actorLocated:
       Plan(size: 20)
@@ -37,6 +37,7 @@ extension MessageEncoder {
     case .taskCompleted(let task, _, _): Plan(size: 23 + 8 * Int(specs[task].returns))
     case .locationRemoved, .locationLost: Plan(size: 24)
     case .actorLookedUp, .writesCommitted, .taskForwarded: Plan(size: 16)
+    case .cancellationRequested: Plan(size: 17)
     case .functionsFollowed: Plan(size: 0)
     case .updatePropagated(let handle, _): plan(update: payloads.update(handle).update)
     }
@@ -51,7 +52,7 @@ extension MessageEncoder {
     case .locationAdded: plan = Plan(size: 33)
     case .locationRemoved: plan = Plan(size: 24)
     case .actorCreated: plan = Plan(size: 20)
-    case .functionRegistered, .nodeRegistered, .nodeLost: plan = Plan(size: 4)
+    case .functionRegistered, .nodeRegistered, .nodeLost, .jobEnded: plan = Plan(size: 4)
     case .objectsFreed(let batch):
       plan = Plan(size: 4 + 20 * payloads.batch(batch).pointee.count)
     default: preconditionFailure("\(update.kind) is no update")
@@ -127,6 +128,10 @@ extension MessageEncoder {
       output.put(token.purpose)
       output.put(token.subject)
     case .roomRequested(let size): output.put(size.bytes)
+    case .driverLost(let driver, let job):
+      output.put(driver.raw)
+      output.put(job.number)
+    case .jobEnded(let job): output.put(job.number)
     case .objectPinned(let object), .objectUnpinned(let object), .objectRequested(let object),
       .objectRefused(let object), .locationsListed(let object), .objectFreed(let object):
       write(object, into: &output)
@@ -153,6 +158,9 @@ extension MessageEncoder {
       output.put(node.index)
     case .actorLookedUp(let task), .writesCommitted(let task), .taskForwarded(let task):
       output.put(specs[task].id)
+    case .cancellationRequested(let task, let isRecursive):
+      output.put(specs[task].id)
+      output.put(UInt8(isRecursive ? 1 : 0))
     case .functionsFollowed: break
     case .updatePropagated(let handle, let sequence):
       write(payloads.update(handle), sequence, into: &output)
@@ -294,6 +302,7 @@ extension MessageEncoder {
       output.put(node.index)
     case .functionRegistered(let function): output.put(function.index)
     case .nodeRegistered(let node), .nodeLost(let node): output.put(node.index)
+    case .jobEnded(let job): output.put(job.number)
     case .objectsFreed(let batch): write(batch, into: &output)
     default: preconditionFailure("\(update.kind) is no update")
     }

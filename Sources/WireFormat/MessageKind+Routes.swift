@@ -7,7 +7,7 @@ extension MessageKind {
   public var crossesProcesses: Bool {
     switch self {
     case .taskFinished, .workerStarted, .workerLost, .timerFired, .chunkSent, .chunkArrived,
-      .roomRequested, .objectPinned, .objectUnpinned, .objectRestored, .nodesCounted:
+      .roomRequested, .objectPinned, .objectUnpinned, .objectRestored, .nodesCounted, .driverLost:
       false
     default: true
     }
@@ -24,20 +24,27 @@ extension MessageKind {
     case .taskEscalated, .heartbeat: source == .raylet && target == .globalScheduler
     case .taskPlaced: (source == .globalScheduler || source == .raylet) && target == .raylet
     case .objectRequested, .objectRefused, .chunkArrived: source == .raylet && target == .raylet
-    case .taskCompleted, .locationAdded, .locationRemoved, .actorCreated, .nodeRegistered,
+    case .locationAdded, .locationRemoved, .actorCreated, .nodeRegistered,
       .objectsFreed, .actorLookedUp, .functionsFollowed:
       source == .raylet && target == .replica
     case .functionRegistered: source == .driver && target == .replica
-    case .objectLookedUp, .taskLogged, .nodeLost:
+    case .objectLookedUp, .taskLogged, .taskCompleted, .nodeLost:
       (source == .raylet || source == .globalScheduler) && target == .replica
-    case .writesCommitted, .actorLocated, .functionPublished:
+    case .actorLocated, .functionPublished:
       source == .replica && target == .raylet
-    case .objectLocated, .locationLost, .locationsListed, .objectFreed:
+    case .cancellationRequested:
+      source == .driver || source == .replica
+        ? target == .raylet : source == .raylet && target != .driver
+    case .writesCommitted, .objectLocated, .locationLost, .locationsListed, .objectFreed:
       source == .replica && (target == .raylet || target == .globalScheduler)
+    case .jobEnded:
+      source == .raylet
+        ? target == .replica || target == .globalScheduler
+        : source == .replica && target == .raylet
     case .updatePropagated, .updatesAcknowledged: source == .replica && target == .replica
     case .timerFired: source == target
     case .taskFinished, .workerStarted, .workerLost, .chunkSent, .roomRequested, .objectPinned,
-      .objectUnpinned, .objectRestored, .nodesCounted:
+      .objectUnpinned, .objectRestored, .nodesCounted, .driverLost:
       target == .raylet
     }
   }
@@ -46,7 +53,7 @@ extension MessageKind {
   public var isUpdate: Bool {
     switch self {
     case .taskLogged, .taskCompleted, .locationAdded, .locationRemoved, .actorCreated,
-      .functionRegistered, .nodeRegistered, .nodeLost, .objectsFreed:
+      .functionRegistered, .nodeRegistered, .nodeLost, .jobEnded, .objectsFreed:
       true
     default: false
     }

@@ -99,6 +99,55 @@ import Testing
     #expect(try sandbox.read("r/rows.csv").contains(",real,real,osdi18,"))
   }
 
+  @Test(
+    "SIGKILL of a driver: the nodes say so and let go of all that it had, and the next one works",
+    .timeLimit(.minutes(2)),
+    arguments: [
+      "generator: independent\nwith: {tasks: 20000, window: 400, duration: 20ms, output-size: 1MB}",
+      "program: parameter-server\nwith: {workers: 3, shards: 2, steps: 20000, dimension: 2000}",
+    ])
+  func killedDriver(workload: String) throws {
+    let usesActors = workload.contains("server")
+    let sandbox = try Sandbox([
+      "w.yaml": """
+      experiment: load
+      title: "Load"
+      cluster: {profile: small.yaml, nodes: 2}
+      workload:
+        \(workload.replacingOccurrences(of: "\n", with: "\n  "))
+      measures: [\(usesActors ? "{name: makespan, unit: s}" : "throughput")]
+
+      """
+    ])
+    let (head, address, _) = try sandbox.node("--workload", "w.yaml", "--log", "info")
+    let (member, _, _) = try sandbox.node("--workload", "w.yaml", "--join", address)
+    /// Asks a node until it holds what it should.
+    func wait(_ node: Running, _ number: Int, until holds: (String) -> Bool) throws {
+      while true {
+        kill(node.process.processIdentifier, SIGUSR1)
+        if holds(try node.outputLine(containing: "node \(number) holds")) { return }
+      }
+    }
+    let driver = try Running(
+      sandbox, ["run", "w.yaml", "--world", "real", "--connect", address, "--out", "first"])
+    try wait(head, 0) { line in
+      let isBusy = usesActors ? !line.contains(" 0 actors") : !line.contains("(0 queued)")
+      return isBusy && !line.contains(" 0 objects")
+    }
+    #expect(driver.end(SIGKILL) == -1)
+    #expect(try head.errorLine(containing: "has gone").contains("Its job ends"))
+    let nothing = "holds 0 tasks (0 queued), 0 actors, 0 objects (0B in memory), 0 loans, 0 names"
+    try wait(head, 0) { $0.hasSuffix("\(nothing); GCS here 0 tasks, 0 objects") }
+    try wait(member, 1) { $0.contains(nothing) }
+    let second = try sandbox.run(
+      "run", "w.yaml", "--world", "real", "--connect", address, "--out", "second", "--set",
+      usesActors ? "workload.with.steps=20" : "workload.with.tasks=100",
+      "--set", usesActors ? "workload.with.tolerance=1e9" : "workload.with.window=10")
+    #expect(second.code == 0, Comment(rawValue: second.output + second.errors))
+    #expect(member.end(SIGTERM) == 0)
+    #expect(head.end(SIGTERM) == 0)
+  }
+
   @Test("SIGKILL of a node: the cluster says so, and the rest runs the next program")
   func killedNode() throws {
     // Tasks of 20 ms, 2000 of them: the run is under way for long when the node goes.

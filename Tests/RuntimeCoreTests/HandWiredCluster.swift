@@ -33,6 +33,7 @@ final class HandWiredCluster {
   var ready: Set<UInt64> = []
   var ended: [UInt32: RequestOutcome] = [:]
   var executed: [TaskHandle] = []
+  var isDriverGone = false
 
   init(seed: UInt64) throws {
     var random = RandomStream(seed: seed, stream: 77)
@@ -149,7 +150,7 @@ final class HandWiredCluster {
       case .requestEnded(let request, let outcome): ended[request.number] = outcome
       case .restore(_, let slot, _):
         loose.append(.message(.objectRestored(slot), from: source, to: source))
-      case .record, .drop, .spill: break
+      case .record, .drop, .spill, .endActor, .cancel: break
       }
     }
     effects.removeAll()
@@ -190,9 +191,23 @@ final class HandWiredCluster {
     case .replica:
       replicas[target.number].receive(message, from: source, at: now, into: &effects)
       replicas[target.number].checkInvariants()
-    case .driver: driver.pointee.receive(message, from: source, at: now, into: &effects)
+    case .driver:
+      if isDriverGone { return }
+      driver.pointee.receive(message, from: source, at: now, into: &effects)
     }
     perform(from: target)
+  }
+
+  /// The driver's process ends; its node hears of it after all that it said. In a table of its own its
+  /// names would be gone; in this one, which all share, messages on their way still go by them.
+  func killDriver() {
+    driver.pointee.flush(into: &effects)
+    perform(from: .driver(0))
+    isDriverGone = true
+    let job = specs[driver.pointee.root].id.job
+    link(
+      .message(.driverLost(.driver(0), job), from: .raylet(NodeID(0)), to: .raylet(NodeID(0))),
+      .driver(0), .raylet(NodeID(0)))
   }
 
   // MARK: The driver

@@ -111,6 +111,8 @@ func describe(
     return "completed \(task(handle)) \(node) \(status)"
   case .writesCommitted(let handle), .actorLookedUp(let handle), .taskForwarded(let handle):
     return "\(message.kind) \(task(handle))"
+  case .cancellationRequested(let handle, let isRecursive):
+    return "\(message.kind) \(task(handle)) \(isRecursive)"
   case .taskFinished(let handle, let worker, let status):
     return "finished \(task(handle)) \(worker) \(status)"
   case .actorCreated(let handle, let node), .actorLocated(let handle, let node):
@@ -142,7 +144,9 @@ func describe(
       + describe(record.update, specs, payloads)
   case .workerBlocked, .workerUnblocked, .workerStarted, .polled, .pollAnswered, .timerFired,
     .roomRequested, .objectRestored, .chunkSent, .functionRegistered, .functionPublished,
-    .nodeRegistered, .nodeLost, .nodesCounted, .workerLost, .functionsFollowed, .updatesAcknowledged:
+    .nodeRegistered, .nodeLost, .nodesCounted, .workerLost, .functionsFollowed,
+    .updatesAcknowledged,
+    .driverLost, .jobEnded:
     return "\(message)"
   }
 }

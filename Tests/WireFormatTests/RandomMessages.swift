@@ -20,7 +20,7 @@ struct RandomMessages {
   mutating func word() -> UInt32 { UInt32.random(in: 0..<1000, using: &random) }
   mutating func id() -> TaskID { TaskID(high: random.next(), low: random.next()) }
   mutating func size() -> ByteCount { ByteCount(random.next() >> UInt64(22 + below(40))) }
-  mutating func status() -> ObjectStatus { ObjectStatus(rawValue: UInt8(below(8)))! }
+  mutating func status() -> ObjectStatus { ObjectStatus(rawValue: UInt8(below(10)))! }
 
   /// A reference that the caller holds.
   mutating func stub() -> TaskHandle { specs.intern(id()) }
@@ -114,6 +114,8 @@ struct RandomMessages {
     case .functionPublished: return (.functionPublished(FunctionID(below(99))), [])
     case .nodeRegistered: return (.nodeRegistered(NodeID(below(9))), [])
     case .nodeLost: return (.nodeLost(NodeID(below(9))), [])
+    case .driverLost: return (.driverLost(.driver(below(9)), JobID(word())), [])
+    case .jobEnded: return (.jobEnded(JobID(word())), [])
     case .workerLost: return (.workerLost(WorkerID(below(99))), [])
     case .nodesCounted: return (.nodesCounted(word()), [])
     case .functionsFollowed: return (.functionsFollowed, [])
@@ -131,6 +133,7 @@ struct RandomMessages {
     switch kind {
     case .objectWanted: return .objectWanted(object, bit() ? .local : .existence)
     case .taskForwarded: return .taskForwarded(task)
+    case .cancellationRequested: return .cancellationRequested(task, isRecursive: bit())
     case .objectPut: return .objectPut(object, size())
     case .taskFinished: return .taskFinished(task, WorkerID(below(99)), status())
     case .objectPinned: return .objectPinned(object)

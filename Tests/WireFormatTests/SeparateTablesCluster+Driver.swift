@@ -138,6 +138,11 @@ extension SeparateTablesCluster {
     endCall(driver)
   }
 
+  func cancel(_ driver: Int = 0, _ object: ObjectHandle, isRecursive: Bool = true) {
+    drivers[driver].cancel(object.producer, isRecursive: isRecursive, into: &effects)
+    endCall(driver)
+  }
+
   /// Runs until the request has ended; nil when nothing goes on and it has not.
   func outcome(of request: UInt64) -> RequestOutcome? {
     while ended[request] == nil && step() {}

@@ -28,9 +28,29 @@ extension SeparateTablesCluster {
     workers.removeAll { $0.node == node }
   }
 
+  /// The process of a driver dies. What it said last may not have left.
+  func kill(driver: Int) {
+    let dead = homes.drivers[driver]
+    precondition(homes.raylets.allSatisfy { $0 != dead }, "a driver shares its node's process")
+    processes[dead].isDead = true
+    let wire = wire(from: dead, to: homes.raylets[plan.driverNodes[driver]])
+    wire.frames.removeLast(below(wire.frames.count + 1))
+    wire.isClosing = true
+    for wire in wires where wire.to == dead { wire.frames.removeAll() }
+    loose.removeAll { step in
+      if case .own(_, let address) = step { return home(address) == dead }
+      return false
+    }
+  }
+
   /// The receiver of a wire hears that its sender's node is gone.
   func closed(_ wire: Wire) {
     wire.isClosing = false
+    for driver in homes.drivers.indices where homes.drivers[driver] == wire.from {
+      let raylet = Address.raylet(NodeID(plan.driverNodes[driver]))
+      guard home(raylet) == wire.to else { continue }
+      deliver(.driverLost(.driver(driver), roots[driver].job), from: raylet, to: raylet)
+    }
     for node in homes.raylets.indices where homes.raylets[node] == wire.from {
       let lost = NodeID(node)
       for i in homes.raylets.indices where homes.raylets[i] == wire.to {

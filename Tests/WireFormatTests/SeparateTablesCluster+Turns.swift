@@ -105,6 +105,12 @@ extension SeparateTablesCluster {
     let queue = workers[place]
     let task = workers[place].tasks.removeFirst()
     let specs = processes[homes.raylets[queue.node]].specs
+    if stopped.contains(specs[task].id) {
+      let raylet = Address.raylet(NodeID(queue.node))
+      deliver(.taskFinished(task, queue.worker, .taskCancelled), from: raylet, to: raylet)
+      endTurn(homes.raylets[queue.node])
+      return
+    }
     let fails = specs[task].function.index == 13
     if !fails && plan.sizesVary {
       for index in 0..<Int32(specs[task].returns) {
@@ -116,6 +122,14 @@ extension SeparateTablesCluster {
     deliver(
       .taskFinished(task, queue.worker, fails ? .taskFailed : .value), from: raylet, to: raylet)
     endTurn(homes.raylets[queue.node])
+  }
+
+  /// What has not begun does not; what runs heeds it or not.
+  func askedToStop(_ task: TaskHandle, on worker: WorkerID, of node: Int) {
+    guard let queue = workers.first(where: { $0.node == node && $0.worker == worker }),
+      let place = queue.tasks.firstIndex(of: task), place > 0 || below(2) == 0
+    else { return }
+    stopped.insert(processes[homes.raylets[node]].specs[task].id)
   }
 
   private func carryOut(_ step: Loose) {

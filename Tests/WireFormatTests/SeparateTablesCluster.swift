@@ -102,6 +102,8 @@ final class SeparateTablesCluster {
   /// How requests ended, by driver and number.
   var ended: [UInt64: RequestOutcome] = [:]
   var executed: [TaskID] = []
+  /// Tasks that were cancelled at their workers: before their turn, or while they ran and heeded it.
+  var stopped: Set<TaskID> = []
   var nodesLost: Set<Int> = []
 
   init(_ plan: SeparateTablesPlan, seed: UInt64) throws {
@@ -232,7 +234,9 @@ final class SeparateTablesCluster {
       case .requestEnded(let request, let outcome):
         ended[UInt64(source.number) << 32 | UInt64(request.number)] = outcome
       case .restore(_, let slot, _): loose.append(.own(.objectRestored(slot), source))
-      case .record, .drop, .spill, .resultArrived: break
+      case .record, .drop, .spill, .resultArrived, .endActor: break
+      case .cancel(let task, let worker, _):
+        askedToStop(task, on: worker, of: source.number)
       }
     }
     effects.removeAll()

@@ -29,6 +29,8 @@ struct SeparateTablesTests {
     /// Drivers whose actors only they call: a creation may be lost with its driver's node before anyone
     /// has heard of it, and then the actor never is.
     var secretive: Set<Int> = []
+    /// Results of which it cannot be said whether they are values.
+    var uncertain: [ObjectHandle] = []
 
     init(_ cluster: SeparateTablesCluster) {
       self.cluster = cluster

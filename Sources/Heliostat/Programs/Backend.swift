@@ -70,6 +70,7 @@ import Synchronization
   /// Whether the program has given up the object that `id` names and that went by this handle.
   @usableFromInline func isFreed(_ object: ObjectHandle, _ id: ObjectID) -> Bool { missing() }
   @usableFromInline func free(_ object: ObjectHandle) { missing() }
+  func cancel(_ task: TaskHandle, isRecursive: Bool) { missing() }
   func flush() { missing() }
 
   private func missing(_ function: StaticString = #function) -> Never {

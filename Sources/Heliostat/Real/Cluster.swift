@@ -111,6 +111,12 @@ public final class Cluster: Sendable {
     }
   }
 
+  /// What a cluster in this process holds; nil for one elsewhere.
+  public func status() async -> NodeStatus? {
+    guard case .inProcess(let cluster) = connection else { return nil }
+    return await cluster.status()
+  }
+
   /// Ends a cluster in this process, or leaves one elsewhere, which goes on.
   public func stop() async {
     switch connection {

@@ -112,5 +112,9 @@ final class RealBackend: Backend, @unchecked Sendable {
     client.free(object)
   }
 
+  override func cancel(_ task: TaskHandle, isRecursive: Bool) {
+    client.cancel(task, isRecursive: isRecursive)
+  }
+
   override func flush() { client.flushFreed() }
 }

@@ -31,6 +31,9 @@ public final class ProgramRuntime: Application, @unchecked Sendable {
   private var freed: Set<UInt64> = []
   private var actors: [UInt32: ActorState] = [:]
   private var outcome: Result<Void, any Error>?
+  /// Programs that are tasks and run, by task, with their drivers.
+  private var running: [UInt32: (program: Task<Void, Never>, driver: Int)] = [:]
+  private var cancelled: Set<UInt32> = []
 
   /// - Parameters:
   ///   - library: functions registered beforehand; a program may add to them.
@@ -75,10 +78,21 @@ public final class ProgramRuntime: Application, @unchecked Sendable {
     }
   }
 
-  private func launch(_ body: sending @escaping () async -> Void) {
-    Task(executorPreference: executor) {
+  private func launch(
+    _ body: sending @escaping () async -> Void, started: (Task<Void, Never>) -> Void = { _ in }
+  ) {
+    let task = Task(executorPreference: executor) {
       await TaskContext.$current.withValue(.simulated) { await body() }
     }
+    started(task)
+    executor.drain()
+  }
+
+  public func cancellationRequested(_ task: TaskHandle, isRecursive: Bool) {
+    guard let (program, driver) = running[task.index] else { return }
+    cancelled.insert(task.index)
+    program.cancel()
+    if isRecursive { cluster.cancelChildren(at: driver) }
     executor.drain()
   }
 
@@ -118,6 +132,8 @@ public final class ProgramRuntime: Application, @unchecked Sendable {
     try TaskContext.$current.withValue(.simulated, operation: body)
   }
 
+  public func actorEnded(_ creation: TaskHandle) { actors[creation.index] = nil }
+
   public func programStarted(
     _ task: TaskHandle, on worker: WorkerID, of node: NodeID, at driver: Int
   ) {
@@ -133,9 +149,13 @@ public final class ProgramRuntime: Application, @unchecked Sendable {
         self.store(try await body.get()(), for: task)
       } catch {
         self.fail(task, error)
-        status = .taskFailed
+        status = self.cancelled.contains(task.index) ? .taskCancelled : .taskFailed
       }
+      self.running[task.index] = nil
+      self.cancelled.remove(task.index)
       self.cluster.endProgram(task, on: worker, of: node, status: status, at: driver)
+    } started: {
+      running[task.index] = ($0, driver)
     }
   }
 

@@ -96,5 +96,9 @@ final class SimulatedBackend: Backend, @unchecked Sendable {
     cluster.free(object, at: driver)
   }
 
+  override func cancel(_ task: TaskHandle, isRecursive: Bool) {
+    cluster.cancel(task, isRecursive: isRecursive, at: driver)
+  }
+
   override func flush() { cluster.flushFreed(at: driver) }
 }

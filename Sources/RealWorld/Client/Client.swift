@@ -105,6 +105,18 @@ public final class Client: @unchecked Sendable {
     return object
   }
 
+  /// Gives a task up.
+  public func cancel(_ task: TaskHandle, isRecursive: Bool) {
+    core.pointee.cancel(task, isRecursive: isRecursive)
+    _ = core.pointee.port.flush()
+  }
+
+  /// This program was cancelled, with all that it has submitted.
+  func cancelChildren() {
+    core.pointee.cancelChildren()
+    _ = core.pointee.port.flush()
+  }
+
   /// Sends what `free` has gathered.
   public func flushFreed() { core.pointee.flushFreed() }
 

@@ -303,6 +303,19 @@ struct ClientCore: ~Copyable {
     }
   }
 
+  mutating func cancel(_ task: TaskHandle, isRecursive: Bool) {
+    if let recorder {
+      recorder.pointee.cancelled(
+        task, isRecursive: isRecursive, by: address, at: MonotonicClock.now)
+    }
+    driver.cancel(task, isRecursive: isRecursive, into: &effects)
+    perform()
+  }
+
+  mutating func cancelChildren() {
+    for task in driver.openChildren { cancel(task, isRecursive: true) }
+  }
+
   private mutating func perform() {
     if let recorder { recorder.pointee.caused(effects) }
     for i in 0..<effects.count {

@@ -101,7 +101,7 @@ public final class LoopClient: TaskExecutor, ClientHost, LinkDelegate, @unchecke
     return try await task.value
   }
 
-  /// Leaves the cluster; what the program still had running there goes on.
+  /// Leaves the cluster; what the program still had there ends with it.
   public func close() async {
     try? await loop.submit { [self] in
       link?.close(reason: "the program has ended")

@@ -278,10 +278,9 @@ public final class NodeProcess: @unchecked Sendable {
       ended: { [unowned self] in ended($0, $1) })
     switch kind {
     case .driver(let address):
-      shell.core.pointee.connect(address, to: port)
       shell.core.pointee.port(port).pointee.client = address
-      shell.core.pointee.port(port).pointee.root = .root(
-        driver: address.number, seed: settings.seed)
+      shell.core.pointee.beginDriver(
+        address, .root(driver: address.number, seed: settings.seed), at: port)
     case .node(let number):
       shell.core.pointee.connect(.raylet(number), to: port)
       links[number] = link
@@ -323,12 +322,11 @@ public final class NodeProcess: @unchecked Sendable {
 
   private func ended(_ peer: PeerLink, _ reason: LinkEnd) {
     peers[ObjectIdentifier(peer)] = nil
-    shell.core.pointee.closePort(peer.port)
     switch peer.kind {
     case .driver(let address):
-      shell.core.pointee.disconnect(address)
-      logger.debug("driver \(address.number) has gone: \(reason)")
+      end(address, peer.port, reason)
     case .node(let number):
+      shell.core.pointee.closePort(peer.port)
       links[number] = nil
       shell.core.pointee.disconnect(.raylet(number))
       shell.core.pointee.count(nodes: links.count + 1)
@@ -342,6 +340,32 @@ public final class NodeProcess: @unchecked Sendable {
         for other in links.keys.sorted() { tell(other, .lost(number, reason: "\(reason)")) }
       }
     }
+  }
+
+  /// A driver has gone, and what its job had: here at once, elsewhere as the news spreads.
+  private func end(_ driver: Address, _ port: UInt32, _ reason: LinkEnd) {
+    shell.core.pointee.now = MonotonicClock.now
+    let before = shell.core.pointee.status
+    shell.core.pointee.endDriver(driver, at: port)
+    let after = shell.core.pointee.status
+    shell.endTurn()
+    let left = before.tasks - after.tasks + before.actors - after.actors
+    let objects = before.objects - after.objects
+    if left == 0 && objects == 0 {
+      logger.debug("driver \(driver.number) has gone: \(reason)")
+      return
+    }
+    logger.info(
+      """
+      driver \(driver.number) has gone: \(reason). Its job ends: here \
+      \(before.tasks - after.tasks) tasks are cancelled, \(before.actors - after.actors) actors \
+      and \(objects) objects go; what runs is not waited for
+      """)
+  }
+
+  /// What the node has now.
+  public func status() async throws -> NodeStatus {
+    try await loop.submit { self.shell.core.pointee.status }.get()
   }
 
   /// The machines hear that a node is gone.

@@ -45,6 +45,13 @@ public final class InProcessCluster: @unchecked Sendable {
     return try result.get()
   }
 
+  /// What the node has now: after the end of a program, without that.
+  public func status() async -> NodeStatus {
+    await withCheckedContinuation { continuation in
+      node.askStatus { continuation.resume(returning: $0) }
+    }
+  }
+
   public func stop() {
     thread.stop()
     node.stopWorkers()

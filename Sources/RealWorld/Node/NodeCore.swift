@@ -68,8 +68,8 @@ struct NodeCore: ~Copyable {
   let raylet: UnsafeMutablePointer<Raylet>
   let rayletAddress: Address
   /// By number; nil for those of other nodes.
-  private let replicas: UnsafeMutablePointer<UnsafeMutablePointer<ChainReplica>?>
-  private let replicaCount: Int
+  let replicas: UnsafeMutablePointer<UnsafeMutablePointer<ChainReplica>?>
+  let replicaCount: Int
   private let schedulers: UnsafeMutablePointer<GlobalScheduler>?
   private let schedulerCount: Int
 
@@ -101,6 +101,8 @@ struct NodeCore: ~Copyable {
   /// Values that clients read in place, by the loan's number.
   var loans = WordMap<Loan>()
   var nextLoan: UInt64 = 0
+  /// Tasks that workers were asked to stop and have not ended yet.
+  var cancellations = 0
   /// Transfers whose chunks the peer's way cannot take now: they have not left.
   var delayed = RingQueue<DelayedChunk>()
   /// By worker number.
@@ -305,7 +307,9 @@ struct NodeCore: ~Copyable {
         .notAllowed, "source", found: UInt64(received.source.raw), expected: UInt64(client.raw))
     }
     switch received.message {
-    case .taskSubmitted, .objectWanted, .objectPut, .referencesFreed, .polled: return
+    case .taskSubmitted, .objectWanted, .objectPut, .referencesFreed, .polled,
+      .cancellationRequested:
+      return
     default:
       if isAllowed(received.message, of: worker) { return }
       throw FrameError(
@@ -401,6 +405,9 @@ struct NodeCore: ~Copyable {
       case .drop(let object): drop(object)
       case .spill(let object): spill(object)
       case .restore(let object, let slot, _): restore(object, slot)
+      case .endActor(_, let worker): endActor(on: worker)
+      case .cancel(let task, let worker, let isRecursive):
+        cancel(task, on: worker, isRecursive: isRecursive)
       case .transfer(let transfer): send(transfer)
       default: orders.append(Order(effect: effects[i], source: source))
       }
@@ -512,6 +519,21 @@ struct NodeCore: ~Copyable {
     }
   }
 
+  private mutating func cancel(_ task: TaskHandle, on worker: WorkerID, isRecursive: Bool) {
+    let isNew = workers[Int(worker.index)]?._withUnsafeGuaranteedRef {
+      $0.cancellation.request(task, isRecursive: isRecursive)
+    }
+    if isNew == true { cancellations += 1 }
+  }
+
+  /// The worker lets its actor go, in the order of its commands.
+  private mutating func endActor(on worker: WorkerID) {
+    guard let ring = commands[Int(worker.index)] else { return }
+    precondition(
+      ring.append(.endActor), "worker \(worker.index) was sent more tasks than it takes")
+    touchedWorkers.append(worker.index)
+  }
+
   /// Another program speaks at this port from now on, with demands numbered anew.
   private func beginProgram(_ root: TaskID, at number: UInt32) {
     let port = port(number)
@@ -567,6 +589,7 @@ struct NodeCore: ~Copyable {
         {
           block.deallocate()
         }
+        if cancellations > 0 && worker.cancellation.forget(report.task) { cancellations -= 1 }
         handle(
           Envelope(
             message: .taskFinished(report.task, worker.number, report.status),

@@ -16,6 +16,7 @@ final class NodeShell: Pump, @unchecked Sendable {
   private struct NewClients: Sendable {
     var waiting: [NewClient] = []
     var leaving: [Address] = []
+    var asking: [@Sendable (NodeStatus) -> Void] = []
     var next = 0
   }
 
@@ -196,19 +197,20 @@ final class NodeShell: Pump, @unchecked Sendable {
 
   private func admitClients() {
     hasNewClients.store(false, ordering: .relaxed)
-    let (new, leaving) = newClients.withLock { clients in
+    let (new, leaving, asking) = newClients.withLock { clients in
       defer {
         clients.waiting.removeAll()
         clients.leaving.removeAll()
+        clients.asking.removeAll()
       }
-      return (clients.waiting, clients.leaving)
+      return (clients.waiting, clients.leaving, clients.asking)
     }
+    defer { for answer in asking { answer(core.pointee.status) } }
     for client in new {
       let port = core.pointee.addPort(makePort(client.toClient))
       core.pointee.port(port).pointee.isThread = true
       core.pointee.port(port).pointee.sharesMemory = true
-      core.pointee.connect(client.address, to: port)
-      core.pointee.port(port).pointee.root = client.root
+      core.pointee.beginDriver(client.address, client.root, at: port)
       rings.append((client.fromClient, port))
       drivers[client.address.raw] = (client.fromClient, port)
     }
@@ -217,10 +219,16 @@ final class NodeShell: Pump, @unchecked Sendable {
       core.pointee.now = MonotonicClock.now
       // What it said last was sent before it said that it goes.
       _ = read(ring, port, runs: .max)
-      core.pointee.disconnect(address)
-      core.pointee.closePort(port)
+      core.pointee.endDriver(address, at: port)
       rings.removeAll { $0.port == port }
     }
+  }
+
+  /// Calls `answer` on the node's thread, with what the node has when it next looks for clients.
+  func askStatus(_ answer: @escaping @Sendable (NodeStatus) -> Void) {
+    newClients.withLock { $0.asking.append(answer) }
+    hasNewClients.store(true, ordering: .releasing)
+    host.wake()
   }
 
   /// The program of this client has ended and its thread has stopped.

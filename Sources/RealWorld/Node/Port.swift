@@ -30,6 +30,8 @@ struct Port: ~Copyable {
   var worker: WorkerID?
   /// The program that speaks here: it needs no bytes of what it has put itself.
   var root = TaskID(high: 0, low: 0)
+  /// For a driver: its root in the node's table.
+  var rootHandle = TaskHandle.none
   /// The length of `writer` at which a long turn offers it before its end.
   private var nextOffer = Port.offer
   private static let offer = 32 << 10

@@ -17,6 +17,8 @@ class Worker: @unchecked Sendable {
   fileprivate final let grant = Atomic<Int>(0)
   /// Written by the node before `grant` says so.
   private final var room: StoredValue?
+  /// What the worker was asked to stop.
+  final let cancellation: CancellationInbox
 
   /// - Parameter capacity: how many tasks may be under way to it.
   init(
@@ -27,6 +29,7 @@ class Worker: @unchecked Sendable {
     self.clientRing = clientRing
     self.port = port
     self.wake = wake
+    cancellation = CancellationInbox(wake: wake)
     commands = .allocate(capacity: capacity)
     reports = .allocate(capacity: capacity * 2)
   }
@@ -87,6 +90,7 @@ final class ThreadWorker: Worker, Pump, @unchecked Sendable {
   private let remoteRoom: ((Int) -> StoredValue?)?
   /// The worker reads no further command before its program has ended.
   private(set) var isInProgram = false
+  private var isBound = false
 
   private final class Room: ResultRoom, @unchecked Sendable {
     /// Its owner.
@@ -124,10 +128,22 @@ final class ThreadWorker: Worker, Pump, @unchecked Sendable {
 
   deinit { results.deallocate() }
 
-  var hasWork: Bool { isInProgram ? client.hasWork : !commands.isEmpty }
+  var hasWork: Bool {
+    isInProgram ? client.hasWork || cancellation.hasNews : !commands.isEmpty
+  }
+
+  /// What runs on this thread can ask whether it was cancelled.
+  private func bind() {
+    isBound = true
+    RunningTask.bind(cancellation)
+  }
 
   func pump() -> Bool {
-    if isInProgram { return client.pump() }
+    if !isBound { bind() }
+    if isInProgram {
+      if cancellation.mustReachChildren() { client.client?.cancelChildren() }
+      return client.pump()
+    }
     var count = 0
     while !isInProgram, let command = commands.popFirst() {
       count += 1
@@ -146,6 +162,15 @@ final class ThreadWorker: Worker, Pump, @unchecked Sendable {
   }
 
   private func execute(_ command: WorkerCommand) {
+    if command.task == .none {
+      actor = nil
+      return
+    }
+    cancellation.current = command.task
+    if cancellation.concerns(command.task) {
+      finish(command, .taskCancelled)
+      return
+    }
     let input = command.arguments?.pointee.input ?? ArgumentBlock.none
     let function = functions.body(command.function)
     if Int(command.returns) > resultCapacity { growResults(to: Int(command.returns)) }
@@ -197,7 +222,7 @@ final class ThreadWorker: Worker, Pump, @unchecked Sendable {
     isInProgram = true
     let session = client.begin(command.id, address: address, worker: number)
     let program = Result { try make(session, input) }
-    Task(executorPreference: thread) { [self] in
+    let running = Task(executorPreference: thread) { [self] in
       do {
         let result = try await program.get()()
         ended(command, .success(result))
@@ -205,6 +230,7 @@ final class ThreadWorker: Worker, Pump, @unchecked Sendable {
         ended(command, .failure(error))
       }
     }
+    cancellation.begin(running, of: command.task)
   }
 
   /// The program of `command` has ended.
@@ -213,6 +239,7 @@ final class ThreadWorker: Worker, Pump, @unchecked Sendable {
   ) {
     client.end()
     isInProgram = false
+    cancellation.endProgram()
     var output = CallOutput(room: room, results: results, count: Int(command.returns))
     do {
       try result.get()(&output)
@@ -258,6 +285,7 @@ final class ThreadWorker: Worker, Pump, @unchecked Sendable {
     }
     var status = ObjectStatus.taskFailed
     if error is StoreIsFull { status = .storeFull }
+    if cancellation.concerns(command.task) { status = .taskCancelled }
     var text = "\(functions.name(command.function)): \(error)"
     text.withUTF8 { text in
       let bytes = UnsafeRawBufferPointer(text)

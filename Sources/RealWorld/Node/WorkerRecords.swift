@@ -13,6 +13,11 @@ struct WorkerCommand: BitwiseCopyable, @unchecked Sendable {
   var arguments: UnsafeMutablePointer<ArgumentBlock>?
   /// The identity of a program: that of its task.
   var id: TaskID
+
+  /// No task: the actor of this worker has ended.
+  static let endActor = WorkerCommand(
+    task: .none, function: FunctionID(0), returns: 0, work: .zero, outputSize: .zero,
+    arguments: nil, id: TaskID(high: 0, low: 0))
 }
 
 /// The arguments of one call, in one block of the heap: this head, then the spans of the objects, then

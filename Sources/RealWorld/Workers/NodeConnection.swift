@@ -94,6 +94,12 @@ final class NodeConnection: Pump, Outlet, @unchecked Sendable {
   }
 
   private func run(_ task: WorkerCommand) {
+    if task.task == .none {
+      _ = worker.commands.append(task)
+      _ = worker.commands.publish()
+      _ = worker.pump()
+      return
+    }
     // Seen by the node when this process ends in the midst of it.
     begun += 1
     progress.begun = begun

@@ -54,8 +54,11 @@ extension ProcessWorker {
   }
 
   private func send(_ command: WorkerCommand, _ link: SocketLink) {
-    underWay.append(
-      TaskUnderWay(task: command.task, function: command.function, returns: command.returns))
+    // The end of an actor is no task: nothing is reported of it.
+    if command.task != .none {
+      underWay.append(
+        TaskUnderWay(task: command.task, function: command.function, returns: command.returns))
+    }
     let byteCount = WorkerFrame.byteCount(command, home.segment)
     let place = link.reserve(byteCount)
     WorkerFrame.encode(command, home.segment, byteCount: byteCount, to: place)
@@ -91,6 +94,7 @@ extension ProcessWorker {
       return true
     }
     while let command = worker.commands.popFirst() {
+      if command.task == .none { continue }
       let task = TaskUnderWay(
         task: command.task, function: command.function, returns: command.returns)
       reportError(text, of: task, isEnd: true)

@@ -6,14 +6,16 @@ extension ChainReplica {
   public func problem(with message: Message, from source: Address) -> String? {
     switch message {
     case .taskLogged, .taskCompleted, .locationAdded, .locationRemoved, .actorCreated,
-      .functionRegistered, .nodeRegistered, .objectsFreed, .nodeLost:
+      .functionRegistered, .nodeRegistered, .objectsFreed, .nodeLost, .jobEnded:
       return isHead ? nil : "only the head of a chain takes writes"
     case .updatePropagated(_, let sequence):
       guard !isHead, sequence.value == applied.value &+ 1 else {
         return "update \(sequence.value) comes after \(applied.value)"
       }
       return nil
-    case .updatesAcknowledged, .objectLookedUp, .actorLookedUp, .functionsFollowed: return nil
+    case .updatesAcknowledged, .objectLookedUp, .actorLookedUp, .functionsFollowed,
+      .cancellationRequested:
+      return nil
     default: return "a GCS replica is not told \(message.kind.name)"
     }
   }

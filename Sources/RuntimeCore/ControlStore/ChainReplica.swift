@@ -57,7 +57,7 @@ public struct ChainReplica: ~Copyable {
   ) {
     switch message {
     case .taskLogged, .taskCompleted, .locationAdded, .locationRemoved, .actorCreated,
-      .functionRegistered, .nodeRegistered, .objectsFreed, .nodeLost:
+      .functionRegistered, .nodeRegistered, .objectsFreed, .nodeLost, .jobEnded:
       precondition(isHead, "a write reached member \(position) of shard \(shard), not its head")
       applied.value += 1
       apply(message, client: source, into: &effects)
@@ -84,11 +84,13 @@ public struct ChainReplica: ~Copyable {
     case .objectLookedUp(let object, let mode):
       lookUp(object, mode, for: source, into: &effects)
     case .actorLookedUp(let creation):
-      if tables.isDead(creation) {
+      if hasEnded(creation) || tables.isDead(creation) {
         effects.append(.send(.actorLocated(creation, .none), to: source))
       } else if let node = tables.actorNode(creation, orSubscribe: source) {
         effects.append(.send(.actorLocated(creation, node), to: source))
       }
+    case .cancellationRequested(let task, let isRecursive):
+      cancellationRequested(task, isRecursive: isRecursive, into: &effects)
     case .functionsFollowed:
       tables.followFunctions(source)
       for i in 0..<tables.functions.count {
@@ -125,14 +127,22 @@ public struct ChainReplica: ~Copyable {
   ) {
     switch update {
     case .taskLogged(let task, let node):
+      if hasEnded(task) { break }
       tables.logTask(task, node)
+      if tables.cancellations.count > 0 { passOnCancellation(of: task, to: node, into: &effects) }
       if !tables.lostNodes.isEmpty && tables.lostNodes.contains(node) {
         loseTask(task, client: client, into: &effects)
       }
     case .taskCompleted(let task, let node, let status):
       complete(task, node, status, client: client, into: &effects)
+      // A global scheduler ended it: there is no actor.
+      if node == .none && specs[task].kind == .actorCreation && !hasEnded(task) {
+        loseActor(task, into: &effects)
+      }
     case .locationAdded(let object, let node, let size, let status):
-      if object.index >= 0 && tables.existingObject(object) == nil {
+      if hasEnded(object.producer) {
+        // The node drops its copy when it hears of the end.
+      } else if object.index >= 0 && tables.existingObject(object) == nil {
         // A pulled copy of a return value that was freed and forgotten on its way: it goes.
         if isTail { tellFreed(object, to: .raylet(node), into: &effects) }
       } else {
@@ -147,6 +157,7 @@ public struct ChainReplica: ~Copyable {
       }
       if let entry, !tables.lostNodes.isEmpty { loseIfGone(object, entry, into: &effects) }
     case .actorCreated(let creation, let node):
+      if hasEnded(creation) { break }
       let answers = isTail
       tables.setActor(creation, node) { address in
         if answers { effects.append(.send(.actorLocated(creation, node), to: address)) }
@@ -160,10 +171,13 @@ public struct ChainReplica: ~Copyable {
       }
     case .nodeRegistered(let node):
       tables.nodes.append(node)
+      if isTail && tables.knowsEndedJobs { tellEndedJobs(to: node, into: &effects) }
     case .objectsFreed(let handle):
       free(handle, client: client, into: &effects)
     case .nodeLost(let node):
       lose(node, client: client, into: &effects)
+    case .jobEnded(let job):
+      endJob(job, into: &effects)
     default:
       preconditionFailure("\(update.kind) is not an update")
     }
@@ -175,7 +189,7 @@ public struct ChainReplica: ~Copyable {
     into effects: inout EffectBuffer<Effect>
   ) {
     let spec = specs[task]
-    if tables.completeTask(task, node, returns: spec.returns) {
+    if !hasEnded(task) && tables.completeTask(task, node, returns: spec.returns) {
       for index in 0..<Int32(spec.returns) {
         let object = ObjectHandle(producer: task, index: index)
         let size = status.isError ? .zero : specs.outputSize(object)
@@ -223,7 +237,7 @@ public struct ChainReplica: ~Copyable {
     if specs[task].kind == .actorCreation { loseActor(task, into: &effects) }
   }
 
-  private mutating func loseActor(
+  mutating func loseActor(
     _ creation: TaskHandle, into effects: inout EffectBuffer<Effect>
   ) {
     let answers = isTail
@@ -272,6 +286,10 @@ public struct ChainReplica: ~Copyable {
     _ object: ObjectHandle, _ mode: LookupMode, for client: Address,
     into effects: inout EffectBuffer<Effect>
   ) {
+    if hasEnded(object.producer) {
+      tellOwnerDied(object, to: client, into: &effects)
+      return
+    }
     let entry = tables.object(object)
     if tables.isFreed(entry) {
       tellFreed(object, to: client, into: &effects)
@@ -304,6 +322,7 @@ public struct ChainReplica: ~Copyable {
     let batch = payloads.batch(handle)
     for i in 0..<batch.pointee.count {
       let object = batch.pointee[i]
+      if dropEnded(object) { continue }
       guard let entry = tables.existingObject(object), tables.exists(entry) else {
         // Not made yet: who waits for it hears at once, the copy goes when it is made.
         let entry = tables.markFreed(object)

@@ -43,7 +43,7 @@ struct ControlStoreTables: ~Copyable {
 
   /// By object; a task under its return value 0. A record holds a reference to its task.
   private var records = WordMap<Record>()
-  private let specs: TaskSpecTable
+  let specs: TaskSpecTable
   private(set) var taskCount = 0
   private(set) var objectCount = 0
   private var actors = WordMap<ObjectEntry>()
@@ -52,6 +52,12 @@ struct ControlStoreTables: ~Copyable {
   var functionFollowers: [Address] = []
   var nodes: [NodeID] = []
   var lostNodes: [NodeID] = []
+  var endedJobs = EndedJobs()
+  /// At the tail: tasks to be cancelled as soon as their nodes are known, each with a reference, and
+  /// whether recursively.
+  var cancellations = WordMap<Bool>()
+  /// A job has ended: what comes must be looked at.
+  var knowsEndedJobs = false
 
   init(specs: TaskSpecTable) { self.specs = specs }
 
@@ -276,6 +282,46 @@ struct ControlStoreTables: ~Copyable {
   /// Whether the actor died with its node.
   func isDead(_ creation: TaskHandle) -> Bool {
     actors[UInt64(creation.index)]?.isFreed ?? false
+  }
+
+  func whereabouts(_ task: TaskHandle) -> Whereabouts {
+    guard let record = records.pointer(Self.key(task)) else { return .unknown }
+    switch record.pointee.taskState {
+    case .absent: return .unknown
+    case .queued: return .node(record.pointee.taskNode)
+    case .done: return .ended
+    }
+  }
+
+  // MARK: Ended jobs
+
+  private func isOf(_ job: JobID, _ task: TaskHandle) -> Bool { specs[task].id.job == job }
+
+  /// Records, by object, that belong to a job. Looks at all.
+  func objects(of job: JobID) -> [ObjectHandle] {
+    records.selectKeys({ isOf(job, ObjectHandle(key: $0).producer) })
+      .map { ObjectHandle(key: $0) }
+  }
+
+  /// Tasks whose objects are gone, or have not been made yet.
+  mutating func forgetTasks(of job: JobID) {
+    for object in objects(of: job) {
+      guard let record = records.pointer(object.key), record.pointee.taskState != .absent else {
+        continue
+      }
+      removeTask(record, object.key)
+    }
+  }
+
+  func actors(of job: JobID) -> [TaskHandle] {
+    actors.selectKeys({ isOf(job, TaskHandle(UInt32($0))) }).map { TaskHandle(UInt32($0)) }
+  }
+
+  /// Nobody is told where it lives any more.
+  mutating func forgetActor(_ creation: TaskHandle) {
+    guard let entry = actors.remove(UInt64(creation.index)) else { return }
+    removeLinks(entry.subscribers)
+    specs.release(creation)
   }
 
   // MARK: Subscriptions

@@ -145,6 +145,19 @@ public struct Driver: ~Copyable {
     effects.append(.send(.taskSubmitted(task, notice: notice), to: raylet))
   }
 
+  /// Gives a task up: see `Message.cancellationRequested`.
+  public func cancel(
+    _ task: TaskHandle, isRecursive: Bool, into effects: inout EffectBuffer<Effect>
+  ) {
+    effects.append(.send(.cancellationRequested(task, isRecursive: isRecursive), to: raylet))
+  }
+
+  /// What this program has submitted, still holds and has not heard the end of: when it is cancelled,
+  /// so are these.
+  public var openChildren: [TaskHandle] {
+    specs.tasks(of: rootID.word).filter { status(ObjectHandle(producer: $0, index: 0)) == nil }
+  }
+
   /// The object that the next `put` makes.
   public var nextPut: ObjectHandle { ObjectHandle(producer: root, index: -puts - 1) }
 

@@ -11,6 +11,11 @@ public enum Effect: Sendable, BitwiseCopyable {
   case startTimer(TimerToken, after: TimeSpan)
   case execute(TaskHandle, on: WorkerID)
   case startWorker(WorkerID)
+  /// Ask a task that the worker has been sent to stop. If it has not begun, it is not to: it ends with
+  /// `taskCancelled`.
+  case cancel(TaskHandle, on: WorkerID, isRecursive: Bool)
+  /// The actor that this creation made has ended: its state goes. The worker may be sent other tasks.
+  case endActor(TaskHandle, on: WorkerID)
   /// The local copy's bytes are not needed any more.
   case drop(ObjectHandle)
   /// Move the local copy's bytes to disk.

@@ -17,9 +17,9 @@ public struct GlobalScheduler: ~Copyable {
 
   public let number: Int
   private let parameters: Parameters
-  private let specs: TaskSpecTable
+  let specs: TaskSpecTable
   private let payloads: MessagePayloads
-  private let map: ControlStoreMap
+  let map: ControlStoreMap
   private var placement: any PlacementPolicy
   private let records: Bool
   private var random: RandomStream
@@ -28,11 +28,14 @@ public struct GlobalScheduler: ~Copyable {
   private var nodes: UnsafeMutablePointer<NodeView>
   /// By node: tasks sent to it that no heartbeat has counted yet, oldest first, each with a reference.
   private var inFlight: UnsafeMutablePointer<RingQueue<TaskHandle>>
+  private var creationsInFlight = 0
   private var sent: UnsafeMutablePointer<UInt64>
   private var remoteBytes: UnsafeMutablePointer<UInt64>
-  private var directory: ObjectDirectory
-  private var pending = SlotTable<Pending>()
-  private var infeasible = RingQueue<TaskHandle>()
+  var directory: ObjectDirectory
+  var pending = SlotTable<Pending>()
+  var infeasible = RingQueue<TaskHandle>()
+  var endedJobs = EndedJobs()
+  var knowsEndedJobs = false
   private var averageTaskSeconds: Double
   private var averageBandwidth: Double
 
@@ -91,7 +94,9 @@ public struct GlobalScheduler: ~Copyable {
   ) {
     switch message {
     case .taskEscalated(let task):
-      if specs[task].argumentCount == 0 {
+      if knowsEndedJobs && endedJobs.contains(specs[task].id) {
+        specs.release(task)
+      } else if specs[task].argumentCount == 0 {
         place(task, at: now, into: &effects)
       } else {
         lookUpInputs(of: task, at: now, into: &effects)
@@ -113,6 +118,12 @@ public struct GlobalScheduler: ~Copyable {
       specs.release(object.producer)
     case .nodeLost(let node):
       lose(node, into: &effects)
+    case .cancellationRequested(let task, _):
+      cancellationRequested(task, by: source.node, into: &effects)
+    case .writesCommitted(let task):
+      specs.release(task)
+    case .jobEnded(let job):
+      endJob(job, at: now, into: &effects)
     default:
       preconditionFailure("global scheduler \(number) does not understand \(message.kind)")
     }
@@ -151,7 +162,7 @@ public struct GlobalScheduler: ~Copyable {
     }
   }
 
-  private mutating func answered(
+  mutating func answered(
     _ slot: UInt32, at now: Instant, into effects: inout EffectBuffer<Effect>
   ) {
     var waiting = directory.markKnown(slot)
@@ -161,7 +172,8 @@ public struct GlobalScheduler: ~Copyable {
       if entry.pointee.missing == 0 {
         let task = entry.pointee.task
         pending.remove(index)
-        place(task, at: now, into: &effects)
+        // Its job may have ended meanwhile.
+        if task != .none { place(task, at: now, into: &effects) }
       }
     }
   }
@@ -189,6 +201,11 @@ public struct GlobalScheduler: ~Copyable {
     sent[index] += 1
     specs.retain(task)
     inFlight[index].append(task)
+    if specs[task].kind == .actorCreation {
+      // It holds them for life: they do not come free when other tasks end.
+      creationsInFlight += 1
+      nodes[index].total -= demand
+    }
     if records { effects.append(.record(.placed(task, node))) }
     effects.append(.send(.taskPlaced(task), to: .raylet(node)))
   }
@@ -220,10 +237,13 @@ public struct GlobalScheduler: ~Copyable {
     let node = nodes + index
     let inFlight = sent[index] - heartbeat.placementsReceived
     while self.inFlight[index].count > Int(inFlight) {
-      specs.release(self.inFlight[index].popFirst().unsafelyUnwrapped)
+      let counted = self.inFlight[index].popFirst().unsafelyUnwrapped
+      if creationsInFlight > 0 && specs[counted].kind == .actorCreation { creationsInFlight -= 1 }
+      specs.release(counted)
     }
-    let changed = node.pointee.total != heartbeat.total
-    node.pointee.total = heartbeat.total
+    let total = heartbeat.total - heldByCreations(onTheirWayTo: index)
+    let changed = node.pointee.total != total
+    node.pointee.total = total
     node.pointee.queueLength = heartbeat.queueLength
     node.pointee.inFlight = UInt32(truncatingIfNeeded: inFlight)
     node.pointee.available = heartbeat.available
@@ -238,6 +258,17 @@ public struct GlobalScheduler: ~Copyable {
     for _ in 0..<infeasible.count {
       place(infeasible.popFirst().unsafelyUnwrapped, at: now, into: &effects)
     }
+  }
+
+  /// What creations will hold that the node has not counted yet.
+  private func heldByCreations(onTheirWayTo index: Int) -> ResourceVector {
+    var held = ResourceVector.zero
+    if creationsInFlight == 0 { return held }
+    for i in 0..<inFlight[index].count {
+      let task = inFlight[index][i]
+      if specs[task].kind == .actorCreation { held += specs.demand(task) }
+    }
+    return held
   }
 
   // MARK: Nodes that come and go
@@ -275,6 +306,7 @@ public struct GlobalScheduler: ~Copyable {
     guard index < nodeCount else { return }
     nodes[index].isAlive = false
     while let task = inFlight[index].popFirst() {
+      if specs[task].kind == .actorCreation { creationsInFlight -= 1 }
       // The reference goes with the message.
       effects.append(.send(.taskLogged(task, node), to: map.head(map.shard(specs[task].id))))
     }
@@ -287,7 +319,9 @@ public struct GlobalScheduler: ~Copyable {
   /// ask: what they deliver was sent by machines.
   public func problem(with message: Message, from source: Address) -> String? {
     switch message {
-    case .taskEscalated, .locationsListed, .locationLost, .objectFreed, .nodeLost: return nil
+    case .taskEscalated, .locationsListed, .locationLost, .objectFreed, .nodeLost, .jobEnded,
+      .cancellationRequested, .writesCommitted:
+      return nil
     case .objectLocated(_, let node, _, _):
       guard node == .none || Int(node.index) < nodeCapacity else {
         return "node \(node.index) has not reported"

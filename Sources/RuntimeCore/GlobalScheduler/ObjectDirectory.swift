@@ -53,6 +53,8 @@ struct ObjectDirectory: ~Copyable {
 
   func find(_ object: ObjectHandle) -> UInt32? { slots[object.key] }
   subscript(slot: UInt32) -> Entry { entries[slot] }
+  /// The known objects, by key, that satisfy `condition`.
+  func keys(matching condition: (UInt64) -> Bool) -> [UInt64] { slots.selectKeys(condition) }
 
   mutating func add(_ object: ObjectHandle, assumedSize: ByteCount) -> UInt32 {
     let slot = entries.insert(Entry(size: assumedSize, waiting: Self.end, isKnown: false))

@@ -18,6 +18,10 @@ public enum ObjectStatus: UInt8, Sendable, BitwiseCopyable {
   case actorDied
   /// Every copy was on nodes that ended.
   case objectLost
+  /// The driver of the object's job has gone, and with it all that the job made.
+  case ownerDied
+  /// The program gave the task up before it began, or the task heeded that while it ran.
+  case taskCancelled
 
   @inlinable public var isError: Bool { self != .value }
 }
@@ -64,6 +68,10 @@ public enum Message: Sendable, BitwiseCopyable {
   case referencesFreed(BatchHandle)
   case workerBlocked(WorkerID)
   case workerUnblocked(WorkerID)
+  /// A program gives a task up, and with `isRecursive` what that has submitted. Its raylet passes on
+  /// what has left: to the global schedulers and to the tail of the task table, which knows the task's
+  /// node or will; to the actor's node for a method.
+  case cancellationRequested(TaskHandle, isRecursive: Bool)
   /// Whoever asks for what is ready at once (timeout zero) needs an answer even when nothing is.
   case polled(TimerToken)
   /// The world to a raylet: a worker ended its task.
@@ -74,6 +82,11 @@ public enum Message: Sendable, BitwiseCopyable {
   case workerLost(WorkerID)
   /// The world to raylets and global schedulers, and these to the GCS: a node ended. A write there.
   case nodeLost(NodeID)
+  /// The world to a raylet: the connection of a driver on this node has ended, and so its job.
+  case driverLost(Address, JobID)
+  /// A job's driver has gone: nobody wants any more what the job has under way or has made. A raylet
+  /// to global schedulers and to every shard of the GCS (a write there), which tells all raylets.
+  case jobEnded(JobID)
   /// The world to a raylet: so many nodes take part from now on, this one included.
   case nodesCounted(UInt32)
   /// The world to a raylet: so many bytes are about to be written into the store.

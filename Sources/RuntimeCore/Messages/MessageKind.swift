@@ -14,6 +14,7 @@ public enum MessageKind: UInt8, Sendable, CaseIterable, BitwiseCopyable {
   case polled, pollAnswered
   case roomRequested, objectPinned, objectUnpinned, objectRestored
   case workerLost, nodeLost, taskForwarded, nodesCounted
+  case driverLost, jobEnded, cancellationRequested
 
   /// The name in profiles and listings: `task-submitted`.
   public var name: String {
@@ -75,6 +76,9 @@ extension Message {
     case .workerLost: .workerLost
     case .nodeLost: .nodeLost
     case .taskForwarded: .taskForwarded
+    case .driverLost: .driverLost
+    case .jobEnded: .jobEnded
+    case .cancellationRequested: .cancellationRequested
     case .nodesCounted: .nodesCounted
     }
   }
@@ -102,10 +106,11 @@ extension Message {
       .objectFreed, .actorCreated, .actorLocated:
       return header + 20
     case .actorLookedUp, .writesCommitted, .taskForwarded: return header + 16
-    case .polled, .pollAnswered, .timerFired, .roomRequested: return header + 8
+    case .cancellationRequested: return header + 17
+    case .polled, .pollAnswered, .timerFired, .roomRequested, .driverLost: return header + 8
     case .workerBlocked, .workerUnblocked, .workerStarted, .workerLost, .objectRestored,
       .chunkSent, .functionRegistered, .functionPublished, .nodeRegistered, .nodeLost,
-      .nodesCounted, .updatesAcknowledged:
+      .nodesCounted, .updatesAcknowledged, .jobEnded:
       return header + 4
     case .functionsFollowed: return header
     case .updatePropagated(let update, _):

@@ -17,7 +17,9 @@ import Primitives
 @frozen
 public struct Heartbeat: Sendable, BitwiseCopyable {
   public var node: NodeID
+  /// What tasks can ever get there: not what actors hold for life.
   public var total: ResourceVector
+  /// What of that nobody holds.
   public var available: ResourceVector
   /// Tasks that wait here for inputs or resources.
   public var queueLength: UInt32

@@ -16,6 +16,10 @@ struct ActorTable: ~Copyable {
     var isAlive: Bool
     /// The constructor failed or the actor died: every method carries this error.
     var failure: ObjectStatus
+    /// Its job has ended: it goes when nothing runs there any more.
+    var isEnding = false
+    /// Its resources are counted as held for life.
+    var holdsResources = false
   }
 
   struct CallerQueue: BitwiseCopyable {
@@ -24,6 +28,9 @@ struct ActorTable: ~Copyable {
     var head: UInt32
     /// The last of them, while there is one.
     var tail: UInt32
+    /// Whose calls these are, and on which actor.
+    var job: JobID
+    var actor: TaskHandle
   }
 
   static let end = UInt32.max
@@ -60,7 +67,9 @@ struct ActorTable: ~Copyable {
     let task = tasks.pointer(slot)
     let spec = specs[task.pointee.handle]
     let queue = callers.pointer(
-      key(spec), inserting: CallerQueue(nextSequence: 0, head: Self.end, tail: Self.end))
+      key(spec),
+      inserting: CallerQueue(
+        nextSequence: 0, head: Self.end, tail: Self.end, job: spec.id.job, actor: spec.actor))
     var previous = Self.end
     var link = queue.pointee.head
     // Calls mostly arrive in order: then the place is behind the last, however many wait.
@@ -100,14 +109,7 @@ struct ActorTable: ~Copyable {
       else { return }
       queue.pointee.head = task.pointee.next
       queue.pointee.nextSequence += 1
-      task.pointee.next = Self.end
-      let record = actors.pointer(actor)
-      if record.pointee.runTail == Self.end {
-        record.pointee.runHead = first
-      } else {
-        tasks.pointer(record.pointee.runTail).pointee.next = first
-      }
-      record.pointee.runTail = first
+      appendToRun(first, actors.pointer(actor), tasks)
     }
   }
 
@@ -129,6 +131,70 @@ struct ActorTable: ~Copyable {
       queue.pointee.head = Self.end
     }
     return held
+  }
+
+  // MARK: The end of jobs
+
+  var liveSlots: [UInt32] { actors.liveSlots }
+
+  /// Nothing of the actor is left.
+  mutating func remove(_ slot: UInt32) {
+    slots.remove(UInt64(actors[slot].creation.index))
+    actors.remove(slot)
+  }
+
+  /// Takes out what a job's programs have called, on whatever actor: all that they wait for, and the
+  /// methods in the actors' run queues that satisfy `condition`.
+  mutating func removeAll(
+    of job: JobID, _ tasks: borrowing SlotTable<LocalTask>, where condition: (UInt32) -> Bool
+  ) {
+    for key in callers.keys(where: { $0.job == job }) { callers.remove(key) }
+    for actor in actors.liveSlots {
+      let record = actors.pointer(actor)
+      var slot = record.pointee.runHead
+      record.pointee.runHead = Self.end
+      record.pointee.runTail = Self.end
+      while slot != Self.end {
+        let next = tasks.pointer(slot).pointee.next
+        if !condition(slot) { appendToRun(slot, record, tasks) }
+        slot = next
+      }
+    }
+  }
+
+  private func appendToRun(
+    _ slot: UInt32, _ actor: UnsafeMutablePointer<Actor>,
+    _ tasks: borrowing SlotTable<LocalTask>
+  ) {
+    tasks.pointer(slot).pointee.next = Self.end
+    if actor.pointee.runTail == Self.end {
+      actor.pointee.runHead = slot
+    } else {
+      tasks.pointer(actor.pointee.runTail).pointee.next = slot
+    }
+    actor.pointee.runTail = slot
+  }
+
+  /// Takes out all methods that are ready and have not begun; the others end one by one as their
+  /// inputs come.
+  mutating func takeMethods(
+    of slot: UInt32, _ specs: TaskSpecTable, _ tasks: borrowing SlotTable<LocalTask>
+  ) -> [UInt32] {
+    let record = actors.pointer(slot)
+    var methods: [UInt32] = []
+    var next = record.pointee.runHead
+    while next != Self.end {
+      methods.append(next)
+      next = tasks.pointer(next).pointee.next
+    }
+    record.pointee.runHead = Self.end
+    record.pointee.runTail = Self.end
+    return methods + takeHeldBack(record.pointee.creation, specs, tasks)
+  }
+
+  /// The order of calls on this actor matters to nobody any more.
+  mutating func removeQueues(of creation: TaskHandle) {
+    for key in callers.keys(where: { $0.actor == creation }) { callers.remove(key) }
   }
 
   /// The next method for an actor that is alive and has fewer than `limit` under way.

@@ -2,7 +2,7 @@ import Primitives
 
 /// Who on this node waits for which object, and how far its fetching has come.
 struct DependencyManager: ~Copyable {
-  enum Waiter: BitwiseCopyable {
+  enum Waiter: BitwiseCopyable, Equatable {
     /// A queued task, by its slot.
     case task(UInt32)
     case client(Address, Want)
@@ -47,6 +47,48 @@ struct DependencyManager: ~Copyable {
     }
     interest.pointee.tail = link
     return interests.count > before
+  }
+
+  /// Objects that somebody waits for, by key, that satisfy `condition`.
+  func keys(matching condition: (UInt64) -> Bool) -> [UInt64] {
+    interests.selectKeys(condition)
+  }
+
+  /// Takes one such waiter of an object out: whether it was the last, nil when there is none.
+  mutating func remove(_ waiter: Waiter, from object: ObjectHandle) -> Bool? {
+    guard let interest = interest(object) else { return nil }
+    var previous = Self.end
+    var link = interest.pointee.head
+    while link != Self.end && links[link].waiter != waiter {
+      previous = link
+      link = links[link].next
+    }
+    if link == Self.end { return nil }
+    let next = links[link].next
+    if previous == Self.end {
+      interest.pointee.head = next
+    } else {
+      links.pointer(previous).pointee.next = next
+    }
+    if next == Self.end { interest.pointee.tail = previous }
+    links.remove(link)
+    guard interest.pointee.head == Self.end else { return false }
+    interests.remove(object.key)
+    return true
+  }
+
+  /// A client has gone: the objects that nobody waits for any more. Looks at every waiter.
+  mutating func removeClient(_ client: Address) -> [ObjectHandle] {
+    var left: [ObjectHandle] = []
+    for key in interests.selectKeys({ _ in true }) {
+      let object = ObjectHandle(key: key)
+      for want in [Want.local, .existence] {
+        while let isLast = remove(.client(client, want), from: object) {
+          if isLast { left.append(object) }
+        }
+      }
+    }
+    return left
   }
 
   /// Takes all waiters of an object out, as a list to walk with `pop`.

@@ -41,6 +41,8 @@ struct ObjectStore: ~Copyable {
   subscript(slot: UInt32) -> Entry { entries[slot] }
   /// There is or was an object in this slot.
   func has(_ slot: UInt32) -> Bool { slot < entries.slotCount }
+  /// The objects here, by key, that satisfy `condition`.
+  func keys(matching condition: (UInt64) -> Bool) -> [UInt64] { slots.selectKeys(condition) }
 
   func isInMemory(_ object: ObjectHandle) -> Bool {
     guard let slot = slots[object.key] else { return false }

@@ -7,7 +7,9 @@ extension Raylet {
     at now: Instant
   ) {
     let creation = specs[task].actor
-    if actors.find(creation) != nil {
+    if actors.find(creation) != nil
+      || knowsEndedJobs && endedJobs.contains(specs[creation].id)
+    {
       enqueue(task, notifies: notice == .ifKept, at: now, into: &effects)
       return
     }
@@ -42,6 +44,8 @@ extension Raylet {
     _ creation: TaskHandle, _ place: NodeID, at now: Instant,
     into effects: inout EffectBuffer<Effect>
   ) {
+    // The end of its job has settled what waited for it.
+    if knowsEndedJobs && endedJobs.contains(specs[creation].id) { return }
     // The table may not have heard yet that the node ended.
     let home = lostNodes.contains(place) ? .none : place
     if home == .none { bury(creation) }
@@ -49,9 +53,11 @@ extension Raylet {
     for _ in 0..<methodsAwaitingActor.count {
       let task = methodsAwaitingActor.popFirst().unsafelyUnwrapped
       if specs[task].actor == creation && home == .none {
+        cancelledMethods.remove(UInt64(task.index))
         enqueue(task, notifies: false, at: now, into: &effects)
       } else if specs[task].actor == creation {
         self.place(task, at: home, into: &effects)
+        if cancelledMethods.count > 0 { passOnCancellation(of: task, to: home, into: &effects) }
       } else {
         methodsAwaitingActor.append(task)
       }
@@ -67,17 +73,26 @@ extension Raylet {
     let actor = actors.pointer(slot)
     actor.pointee.worker = worker.index
     actor.pointee.isAlive = true
+    if actor.pointee.isEnding {
+      actor.pointee.running -= 1
+      retireIfDone(slot, at: now, into: &effects)
+      return
+    }
     actor.pointee.failure = failure
+    if failure.isError { releaseHold(of: slot) }
     let held = failure == .actorDied ? actors.takeHeldBack(creation, specs, tasks) : []
     runMethods(of: slot, at: now, into: &effects)
     for method in held { complete(method, .actorDied, at: now, into: &effects) }
+    if !failure.isError { handOverStranded(at: now, into: &effects) }
   }
 
   mutating func methodReady(
     _ slot: UInt32, at now: Instant, into effects: inout EffectBuffer<Effect>
   ) {
-    let actor = actors.find(specs[tasks.pointer(slot).pointee.handle].actor)!
-    if actors.pointer(actor).pointee.failure == .actorDied {
+    guard let actor = actors.find(specs[tasks.pointer(slot).pointee.handle].actor),
+      actors.pointer(actor).pointee.failure != .actorDied
+    else {
+      // Of an actor whose job has ended nothing is left.
       complete(slot, .actorDied, at: now, into: &effects)
       return
     }
@@ -101,6 +116,7 @@ extension Raylet {
       record.pointee.running += 1
       run(slot, on: WorkerID(Int(record.pointee.worker)), at: now, into: &effects)
     }
+    if actors.pointer(actor).pointee.isEnding { retireIfDone(actor, at: now, into: &effects) }
   }
 
   /// What became of a method that went to another node is known, or does not matter any more.
@@ -134,6 +150,8 @@ extension Raylet {
       let actor = actors.pointer(record.actor)
       actor.pointee.failure = .actorDied
       actor.pointee.running = 0
+      actor.pointee.worker = WorkerPool.none
+      releaseHold(of: record.actor)
       held = actors.takeHeldBack(actor.pointee.creation, specs, tasks)
       giveBack(specs.demand(actor.pointee.creation), record.gpus)
     } else if record.task != WorkerPool.none {
@@ -168,7 +186,7 @@ extension Raylet {
     dispatch(at: now, into: &effects)
   }
 
-  private mutating func giveBack(_ demand: ResourceVector, _ gpus: GPUAssignment) {
+  mutating func giveBack(_ demand: ResourceVector, _ gpus: GPUAssignment) {
     available += demand
     if gpus != .none { self.gpus.giveBack(gpus) }
   }

@@ -58,6 +58,12 @@ extension Raylet {
     guard let interest = dependencies.interest(object), !interest.pointee.isPulling,
       store.find(object) == nil
     else { return }
+    if knowsEndedJobs && endedJobs.contains(specs[object.producer].id) {
+      // Whoever names a holder has not heard yet.
+      objectIsLocal(object, .ownerDied, at: now, into: &effects)
+      dispatch(at: now, into: &effects)
+      return
+    }
     if holder == .none {
       objectIsLocal(object, status, at: now, into: &effects)
       dispatch(at: now, into: &effects)
@@ -89,7 +95,7 @@ extension Raylet {
     activatePulls(at: now, into: &effects)
   }
 
-  private mutating func activatePulls(
+  mutating func activatePulls(
     at now: Instant, into effects: inout EffectBuffer<Effect>
   ) {
     while let (object, holder) = pulls.activateNext(at: now) {
@@ -212,6 +218,10 @@ extension Raylet {
     _ object: ObjectHandle, _ size: ByteCount, by client: Address, at now: Instant,
     into effects: inout EffectBuffer<Effect>
   ) {
+    if knowsEndedJobs && endedJobs.contains(specs[object.producer].id) {
+      refusePut(object, by: client, into: &effects)
+      return
+    }
     let status: ObjectStatus = size > store.capacity ? .storeFull : .value
     let held = status == .value ? size : .zero
     seal(object, held, status, isPrimary: true, at: now, into: &effects)
@@ -339,7 +349,7 @@ extension Raylet {
       settle(object.producer)
       dropCopy(object, into: &effects)
       // A copy that is still on its way would arrive after everyone else has forgotten the object.
-      stopWaiting(for: object, at: now, into: &effects)
+      stopWaiting(for: object, .freed, at: now, into: &effects)
       freed[Int(shard)].append(object)
       if freed[Int(shard)].isFull { flushFreed(shard, into: &effects) }
     }
@@ -361,7 +371,7 @@ extension Raylet {
     }
   }
 
-  private mutating func dropCopy(
+  mutating func dropCopy(
     _ object: ObjectHandle, into effects: inout EffectBuffer<Effect>
   ) {
     guard let held = store.find(object) else { return }
@@ -373,17 +383,20 @@ extension Raylet {
     _ object: ObjectHandle, at now: Instant, into effects: inout EffectBuffer<Effect>
   ) {
     dropCopy(object, into: &effects)
-    stopWaiting(for: object, at: now, into: &effects)
+    stopWaiting(for: object, .freed, at: now, into: &effects)
     specs.release(object.producer)
   }
 
-  /// Whoever waits here for a freed object gets the error; a pull of it makes way for others.
-  private mutating func stopWaiting(
-    for object: ObjectHandle, at now: Instant, into effects: inout EffectBuffer<Effect>
+  /// Whoever waits here for an object that will not come gets the error; a pull of it makes way for
+  /// others, and what has come of it goes.
+  mutating func stopWaiting(
+    for object: ObjectHandle, _ status: ObjectStatus, at now: Instant,
+    into effects: inout EffectBuffer<Effect>
   ) {
     guard dependencies.interest(object) != nil else { return }
     pulls.finish(object)
-    objectIsLocal(object, .freed, at: now, into: &effects)
+    if store.find(object) == nil { effects.append(.drop(object)) }
+    objectIsLocal(object, status, at: now, into: &effects)
     activatePulls(at: now, into: &effects)
     dispatch(at: now, into: &effects)
   }

@@ -10,7 +10,10 @@ extension Raylet {
       if source.role == .globalScheduler && source.number >= parameters.globalSchedulers {
         return "there is no \(source)"
       }
-      if specs[task].kind == .actorMethod && actors.find(specs[task].actor) == nil {
+      // Of an actor whose job has ended nothing is left.
+      if specs[task].kind == .actorMethod && actors.find(specs[task].actor) == nil
+        && !knowsEndedJobs
+      {
         return "the actor of the method is not here"
       }
       return problem(withNew: task)
@@ -51,7 +54,8 @@ extension Raylet {
       return nil
     case .writesCommitted, .objectWanted, .objectPut, .objectLocated, .objectRequested,
       .objectRefused, .chunkArrived, .referencesFreed, .objectFreed, .polled, .roomRequested,
-      .objectPinned, .actorLocated, .nodeLost, .nodesCounted, .functionPublished, .locationLost,
+      .objectPinned, .actorLocated, .nodeLost, .nodesCounted, .driverLost, .jobEnded,
+      .cancellationRequested, .functionPublished, .locationLost,
       .locationsListed:
       return nil
     default: return "a raylet is not told \(message.kind.name)"

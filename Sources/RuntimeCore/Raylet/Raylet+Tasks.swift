@@ -9,6 +9,10 @@ extension Raylet {
     into effects: inout EffectBuffer<Effect>
   ) {
     let spec = specs[task]
+    if knowsEndedJobs && endedJobs.contains(spec.id) {
+      refuse(task, notice, into: &effects)
+      return
+    }
     if records { effects.append(.record(.submitted(task))) }
     if spec.kind == .actorMethod {
       route(task, notice, into: &effects, at: now)
@@ -21,9 +25,11 @@ extension Raylet {
     }
     let demand = specs.demand(shape: spec.shape)
     let view = LocalView(
-      total: total, available: available, queueLength: queueLength, workers: cpuCount,
+      total: assignable, available: available, queueLength: queueLength, workers: cpuCount,
       missingInputs: missing, averageTaskSeconds: averageTaskSeconds, peers: peers)
-    switch spillover.decide(demand: demand, view: view) {
+    // Whatever the policy: what actors hold for life nobody gets by waiting.
+    let isOpen = heldForLife.isZero || demand.fits(in: view.total)
+    switch isOpen ? spillover.decide(demand: demand, view: view) : .escalate {
     case .keep:
       enqueue(task, notifies: notice != .none, at: now, into: &effects)
       dispatch(at: now, into: &effects)
@@ -47,7 +53,7 @@ extension Raylet {
     wanted(result, .local, by: submitter, at: now, into: &effects)
   }
 
-  private mutating func escalate(_ task: TaskHandle, into effects: inout EffectBuffer<Effect>) {
+  mutating func escalate(_ task: TaskHandle, into effects: inout EffectBuffer<Effect>) {
     let count = UInt64(parameters.globalSchedulers)
     let scheduler = count == 1 ? 0 : Int(random.below(count))
     if records { effects.append(.record(.escalated(task))) }
@@ -60,6 +66,15 @@ extension Raylet {
     into effects: inout EffectBuffer<Effect>
   ) {
     if source.role == .globalScheduler { placements[source.number] += 1 }
+    if knowsEndedJobs && endedJobs.contains(specs[task].id) {
+      refuse(task, .none, into: &effects)
+      return
+    }
+    if !heldForLife.isZero && source.role == .globalScheduler
+      && sendBack(task, to: source.number, into: &effects)
+    {
+      return
+    }
     enqueue(task, notifies: false, at: now, into: &effects)
     dispatch(at: now, into: &effects)
   }
@@ -87,7 +102,7 @@ extension Raylet {
     case .actorCreation:
       // The actor goes by its creation's handle for life, even when the future of it is freed.
       specs.retain(task)
-      _ = actors.add(task)
+      hold(for: actors.add(task))
     case .actorMethod:
       // The order of a dead actor's methods matters to nobody.
       if let actor = actors.find(spec.actor), actors.pointer(actor).pointee.failure != .actorDied {
@@ -302,8 +317,12 @@ extension Raylet {
     into effects: inout EffectBuffer<Effect>
   ) {
     let task = tasks.pointer(slot).pointee
+    if task.isAbandoned {
+      discard(slot, into: &effects)
+      return
+    }
     let spec = specs[task.handle]
-    for i in 0..<spec.argumentCount {
+    for i in 0..<(task.missing == LocalTask.letGo ? 0 : spec.argumentCount) {
       if let held = store.find(specs.argument(task.handle, i)), store[held].pins > 0 {
         unpin(held, into: &effects)
       }

@@ -42,6 +42,8 @@ public struct Raylet: ~Copyable {
   let records: Bool
   /// A timer will report the freed objects.
   var isReportingFreed = false
+  /// A job has ended: what comes must be looked at.
+  var knowsEndedJobs = false
   let map: ControlStoreMap
   let specs: TaskSpecTable
   let payloads: MessagePayloads
@@ -79,6 +81,11 @@ public struct Raylet: ~Copyable {
   var sentMethods = WordMap<NodeID>()
   /// Nodes that have ended; few, and searched only on the way to another node.
   var lostNodes: [NodeID] = []
+  var endedJobs = EndedJobs()
+  /// Methods in `methodsAwaitingActor` that were cancelled, and whether recursively.
+  var cancelledMethods = WordMap<Bool>()
+  /// What actors hold, those that are yet to be constructed included.
+  var heldForLife = ResourceVector.zero
   var pulls: PullManager
   var pushes = PushManager()
   var averageBandwidth: Double
@@ -127,6 +134,8 @@ public struct Raylet: ~Copyable {
   /// Tasks queued or running here.
   public var taskCount: Int { tasks.count }
   public var availableResources: ResourceVector { available }
+  /// Actors here, dead ones that are still named included.
+  public var actorCount: Int { actors.count }
 
   /// Whether chunks of this object are expected.
   public func isPulling(_ object: ObjectHandle) -> Bool { pulls.pull(object) != nil }
@@ -208,6 +217,13 @@ public struct Raylet: ~Copyable {
       workerLost(worker, at: now, into: &effects)
     case .nodeLost(let lost):
       nodeLost(lost, at: now, into: &effects)
+    case .driverLost(let driver, let job):
+      driverLost(driver, job, at: now, into: &effects)
+    case .cancellationRequested(let task, let isRecursive):
+      cancellationRequested(
+        task, isRecursive: isRecursive, by: source, at: now, into: &effects)
+    case .jobEnded(let job):
+      endJob(job, at: now, into: &effects)
     case .nodesCounted(let count):
       peers = max(0, Int(count) - 1)
     case .timerFired(let token):
@@ -236,15 +252,21 @@ public struct Raylet: ~Copyable {
 
   private mutating func sendHeartbeats(into effects: inout EffectBuffer<Effect>) {
     for scheduler in 0..<parameters.globalSchedulers {
-      let heartbeat = Heartbeat(
-        node: node, total: total, available: available, queueLength: UInt32(queueLength),
-        placementsReceived: placements[scheduler], averageTaskSeconds: averageTaskSeconds,
-        averageBandwidth: averageBandwidth)
-      effects.append(
-        .send(.heartbeat(payloads.insert(heartbeat)), to: .globalScheduler(scheduler)))
+      sendHeartbeat(to: scheduler, into: &effects)
     }
     effects.append(
       .startTimer(TimerToken(purpose: Timer.heartbeat), after: parameters.heartbeat))
+  }
+
+  func sendHeartbeat(to scheduler: Int, into effects: inout EffectBuffer<Effect>) {
+    let assignable = assignable
+    let free = ResourceVector(lanes: pointwiseMin(available.lanes, assignable.lanes))
+    let heartbeat = Heartbeat(
+      node: node, total: assignable, available: free, queueLength: UInt32(queueLength),
+      placementsReceived: placements[scheduler], averageTaskSeconds: averageTaskSeconds,
+      averageBandwidth: averageBandwidth)
+    effects.append(
+      .send(.heartbeat(payloads.insert(heartbeat)), to: .globalScheduler(scheduler)))
   }
 
   /// Exponential smoothing, `new = old + weight × (sample − old)`.

@@ -12,6 +12,7 @@ struct LocalTask: BitwiseCopyable {
   var next: UInt32
   /// Position in the order of arrival: decides between shapes.
   var arrival: UInt32
+  /// Inputs still to come; `letGo` when the task has let go of all.
   var missing: UInt32
   var shape: UInt16
   var state: State
@@ -19,6 +20,11 @@ struct LocalTask: BitwiseCopyable {
   var inputError: ObjectStatus
   /// The submitter waits for return value 0 and gets told directly.
   var notifiesSubmitter: Bool
+  /// Its job has ended while it ran: what it makes is dropped. Or a cancelled method, which keeps its
+  /// turn only.
+  var isAbandoned = false
+
+  static let letGo = UInt32.max
 }
 
 /// Ready tasks in one queue for each resource shape: choosing the next costs the number of shapes,
@@ -100,6 +106,31 @@ struct ReadyQueues: ~Copyable {
   mutating func removeFirst(shape: UInt16, _ tasks: borrowing SlotTable<LocalTask>) {
     queues[Int(shape)].head = tasks.pointer(queues[Int(shape)].head).pointee.next
     count -= 1
+  }
+
+  /// Takes out every task whose slot satisfies `condition`. Looks at all of them.
+  mutating func removeAll(
+    _ tasks: borrowing SlotTable<LocalTask>, where condition: (UInt32) -> Bool
+  ) {
+    for shape in 0..<shapes {
+      var slot = queues[shape].head
+      queues[shape] = Queue()
+      while slot != Self.end {
+        let next = tasks.pointer(slot).pointee.next
+        if condition(slot) {
+          count -= 1
+        } else {
+          tasks.pointer(slot).pointee.next = Self.end
+          if queues[shape].head == Self.end {
+            queues[shape].head = slot
+          } else {
+            tasks.pointer(queues[shape].tail).pointee.next = slot
+          }
+          queues[shape].tail = slot
+        }
+        slot = next
+      }
+    }
   }
 
   private static func fits(

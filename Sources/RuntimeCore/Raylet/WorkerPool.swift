@@ -114,6 +114,13 @@ struct WorkerPool: ~Copyable {
     pooled -= 1
   }
 
+  /// The worker's actor has ended: it is idle, and for everyone again.
+  mutating func returnToPool(_ id: WorkerID) {
+    workers.pointer(id.index).pointee.actor = Self.none
+    pooled += 1
+    giveBack(id)
+  }
+
   /// The worker's process has ended.
   mutating func remove(_ id: WorkerID) {
     let worker = workers.pointer(id.index)

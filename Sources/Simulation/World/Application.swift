@@ -15,11 +15,18 @@ public protocol Application: AnyObject {
   func compute(_ task: TaskHandle) -> ObjectStatus
   /// A task with a program body starts on a worker; end it with `SimulatedCluster.endProgram`.
   func programStarted(_ task: TaskHandle, on worker: WorkerID, of node: NodeID, at driver: Int)
+  /// A running task is asked to stop, and with `isRecursive` to cancel what it has submitted
+  /// (`SimulatedCluster.cancelChildren`).
+  func cancellationRequested(_ task: TaskHandle, isRecursive: Bool)
+  /// An actor's job has ended, and with it the actor.
+  func actorEnded(_ creation: TaskHandle)
 }
 
 extension Application {
   public func resultArrived(_ object: ObjectHandle, _ status: ObjectStatus, at driver: Int) {}
   public func requestEnded(_ request: RequestID, _ outcome: RequestOutcome, at driver: Int) {}
+  public func cancellationRequested(_ task: TaskHandle, isRecursive: Bool) {}
+  public func actorEnded(_ creation: TaskHandle) {}
   public func compute(_ task: TaskHandle) -> ObjectStatus { .value }
   public func programStarted(
     _ task: TaskHandle, on worker: WorkerID, of node: NodeID, at driver: Int

@@ -19,6 +19,8 @@ enum Notification: BitwiseCopyable {
   case requestEnded(RequestID, RequestOutcome, driver: UInt32)
   case computing(TaskHandle, WorkerID, NodeID, endsAt: Instant)
   case programStarted(TaskHandle, WorkerID, NodeID, driver: UInt32)
+  case actorEnded(TaskHandle)
+  case cancellationRequested(TaskHandle, isRecursive: Bool)
   case recorded(Transition, at: Instant)
 }
 
@@ -320,6 +322,10 @@ struct Fabric: ~Copyable {
       case .drop, .spill:
         // Bytes are only counted here, and the raylet does that.
         break
+      case .cancel(let task, _, let isRecursive):
+        notifications.append(.cancellationRequested(task, isRecursive: isRecursive))
+      case .endActor(let creation, _):
+        notifications.append(.actorEnded(creation))
       case .restore(_, let slot, let size):
         let delay = configuration.parameters.diskBandwidth.time(for: size)
         push(.objectRestored(slot), to: source, from: source, at: now + delay)
@@ -447,13 +453,14 @@ struct Fabric: ~Copyable {
     return number
   }
 
-  mutating func removeDriver(_ number: Int) {
+  /// - Parameter isReused: another process may have the number at once.
+  mutating func removeDriver(_ number: Int, isReused: Bool = true) {
     guard let driver = drivers[number] else { return }
     recorder?.pointee.removeMachine(.driver(number))
     driver.deinitialize(count: 1)
     driver.deallocate()
     drivers[number] = nil
-    freeDrivers.append(UInt32(number))
+    if isReused { freeDrivers.append(UInt32(number)) }
   }
 
   private mutating func growDrivers() {

@@ -85,6 +85,9 @@ public final class SimulatedCluster {
         fabric.pointee.computed(task, worker, node, status, at: end)
       case .programStarted(let task, let worker, let node, let driver):
         application.programStarted(task, on: worker, of: node, at: Int(driver))
+      case .cancellationRequested(let task, let isRecursive):
+        application.cancellationRequested(task, isRecursive: isRecursive)
+      case .actorEnded(let creation): application.actorEnded(creation)
       case .recorded(let transition, let moment):
         onTransition?(transition, moment)
       }
@@ -179,6 +182,22 @@ public final class SimulatedCluster {
     return id
   }
 
+  /// See `Driver.cancel`.
+  public func cancel(_ task: TaskHandle, isRecursive: Bool, at driver: Int) {
+    let now = fabric.pointee.occupy(.driver(driver), for: configuration.client.call)
+    fabric.pointee.recorder?.pointee.cancelled(
+      task, isRecursive: isRecursive, by: .driver(driver), at: now)
+    machine(driver).pointee.cancel(task, isRecursive: isRecursive, into: &fabric.pointee.effects)
+    fabric.pointee.perform(from: .driver(driver), at: now)
+  }
+
+  /// Cancels what a program had submitted that was cancelled itself: see `Driver.openChildren`.
+  public func cancelChildren(at driver: Int) {
+    for task in machine(driver).pointee.openChildren {
+      cancel(task, isRecursive: true, at: driver)
+    }
+  }
+
   public func status(_ object: ObjectHandle, at driver: Int) -> ObjectStatus? {
     machine(driver).pointee.status(object)
   }
@@ -209,6 +228,17 @@ public final class SimulatedCluster {
     fabric.pointee.push(
       .taskFinished(task, worker, status), to: .raylet(node), from: .raylet(node), at: end)
     fabric.pointee.removeDriver(driver)
+  }
+
+  /// The process of a driver program ends, whatever it was doing, and its job with it: see
+  /// `Message.driverLost`. The run's table keeps the names of what it had not freed.
+  public func endDriver(_ driver: Int) {
+    let job = specs[machine(driver).pointee.root].id.job
+    let raylet = Address.raylet(node(of: driver))
+    fabric.pointee.push(
+      .driverLost(.driver(driver), job), to: raylet, from: raylet,
+      at: now(of: driver) + configuration.localLatency)
+    fabric.pointee.removeDriver(driver, isReused: false)
   }
 
   private func machine(_ driver: Int) -> UnsafeMutablePointer<Driver> {

@@ -1,0 +1,106 @@
+import Glibc
+import Primitives
+import Synchronization
+
+/// The tasks that a worker was asked to stop: the node puts them in, the worker looks when it begins one,
+/// and the code that runs whenever it likes.
+final class CancellationInbox: @unchecked Sendable {
+  private struct Requests: Sendable {
+    /// By handle: whether the task's children are to be reached still.
+    var tasks: [UInt32: Bool] = [:]
+    var program: Task<Void, Never>?
+    var programTask = TaskHandle.none
+  }
+
+  private let requests = Mutex(Requests())
+  private let hasAny = Atomic<Bool>(false)
+  private let hasNewsFlag = Atomic<Bool>(false)
+  private let wake: @Sendable () -> Void
+  /// What the worker runs; the worker's own.
+  var current = TaskHandle.none
+
+  init(wake: @escaping @Sendable () -> Void) { self.wake = wake }
+
+  // MARK: The node's side
+
+  /// False when that was asked before.
+  func request(_ task: TaskHandle, isRecursive: Bool) -> Bool {
+    let (isNew, program) = requests.withLock { requests in
+      let known = requests.tasks[task.index]
+      requests.tasks[task.index] = isRecursive || known == true
+      return (known == nil, requests.programTask == task ? requests.program : nil)
+    }
+    hasAny.store(true, ordering: .releasing)
+    program?.cancel()
+    hasNewsFlag.store(true, ordering: .releasing)
+    wake()
+    return isNew
+  }
+
+  /// The task has ended: its handle may soon be another's. False when nobody had cancelled it.
+  func forget(_ task: TaskHandle) -> Bool {
+    requests.withLock { requests in
+      let isKnown = requests.tasks.removeValue(forKey: task.index) != nil
+      if requests.tasks.isEmpty { hasAny.store(false, ordering: .relaxed) }
+      return isKnown
+    }
+  }
+
+  // MARK: The worker's side
+
+  @inline(__always)
+  func concerns(_ task: TaskHandle) -> Bool {
+    hasAny.load(ordering: .acquiring) && requests.withLock { $0.tasks[task.index] != nil }
+  }
+
+  /// A program runs from now on.
+  func begin(_ program: Task<Void, Never>, of task: TaskHandle) {
+    let isCancelled = requests.withLock { requests in
+      requests.program = program
+      requests.programTask = task
+      return requests.tasks[task.index] != nil
+    }
+    if isCancelled { program.cancel() }
+  }
+
+  func endProgram() {
+    requests.withLock { requests in
+      requests.program = nil
+      requests.programTask = .none
+    }
+  }
+
+  var hasNews: Bool { hasNewsFlag.load(ordering: .relaxed) }
+
+  /// Whether what runs has just been cancelled together with what it has submitted.
+  func mustReachChildren() -> Bool {
+    guard hasNewsFlag.load(ordering: .relaxed) else { return false }
+    hasNewsFlag.store(false, ordering: .relaxed)
+    return requests.withLock { requests in
+      guard requests.tasks[current.index] == true else { return false }
+      requests.tasks[current.index] = false
+      return true
+    }
+  }
+}
+
+/// The task that runs on this thread, if it is a worker's.
+public enum RunningTask {
+  private static let key: pthread_key_t = {
+    var key = pthread_key_t()
+    pthread_key_create(&key, nil)
+    return key
+  }()
+
+  /// Whether it was asked to stop. False on a thread that is no worker's.
+  public static var isCancelled: Bool {
+    guard let place = pthread_getspecific(key) else { return false }
+    let inbox = Unmanaged<CancellationInbox>.fromOpaque(place).takeUnretainedValue()
+    return inbox.concerns(inbox.current)
+  }
+
+  /// The inbox outlives its thread.
+  static func bind(_ inbox: CancellationInbox) {
+    pthread_setspecific(key, Unmanaged.passUnretained(inbox).toOpaque())
+  }
+}
