@@ -39,6 +39,8 @@ public struct ReplayResult: Sendable {
   /// Where it was recorded, such as `node 1`.
   public var origin: String
   public var machines: [ReplayedMachineResult]
+  /// The moment of the first input.
+  public var begin: Instant
   /// False when the recording ends before its process did: it was cut off, or the process died.
   public var isComplete: Bool
   /// Bytes of a last block that is not whole, and was left out.
@@ -68,6 +70,7 @@ public struct Replay {
     var blocks = try RecordingBlocks(file)
     var streams: [UInt32: ReplayedStream] = [:]
     var results: [ReplayedMachineResult] = []
+    let begin = try RecordingListing.begin(file) ?? .zero
     while let block = try blocks.next() {
       let stream =
         streams[block.stream]
@@ -81,7 +84,7 @@ public struct Replay {
     }
     for number in streams.keys.sorted() { results += streams[number]!.end() }
     return ReplayResult(
-      origin: blocks.origin, machines: results, isComplete: blocks.isComplete,
+      origin: blocks.origin, machines: results, begin: begin, isComplete: blocks.isComplete,
       cutBytes: blocks.cutBytes)
   }
 }

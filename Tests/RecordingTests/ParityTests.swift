@@ -22,9 +22,10 @@ struct ParityTests {
     }
   }
 
-  /// What the simulator does in runs of random programs on random clusters.
-  private static func simulated(_ seeds: Range<UInt64>) throws -> TransitionCollector {
-    let transitions = TransitionCollector()
+  /// Adds what the simulator does in runs of random programs on random clusters.
+  private static func simulate(
+    _ seeds: Range<UInt64>, into transitions: TransitionCollector
+  ) throws {
     for seed in seeds {
       var random = RandomStream(seed: seed, stream: 0x5041_5249)
       func below(_ bound: Int) -> Int { Int(random.below(UInt64(bound))) }
@@ -35,8 +36,10 @@ struct ParityTests {
       cluster.settings.parameters.freeDelay = span(2_000_000)
       var configuration = try cluster.configuration()
       configuration.topology = try .star(
-        nodes: cluster.nodes, nic: DuplexBandwidth(Bandwidth(bytesPerSecond: 1e9)),
+        nodes: cluster.nodes,
+        nic: DuplexBandwidth(Bandwidth(bytesPerSecond: [1e9, 1e9, 1e5][below(3)])),
         latency: span([0, 1_000, 1_000_000][below(3)]))
+      configuration.smallTransfer = ByteCount([0, 64_000][below(2)])
       configuration.localLatency = span([0, 1_000, 200_000][below(3)])
       for role in Address.Role.allCases {
         configuration.service.set(role, to: span([0, 1_000, 50_000][below(3)]))
@@ -53,7 +56,6 @@ struct ParityTests {
       let run = try cluster.simulate(script, configuration, isChecked: false)
       try collect([run.recording], into: transitions)
     }
-    return transitions
   }
 
   @Test("a script gives the same in every world", arguments: UInt64(100)..<106)
@@ -71,9 +73,8 @@ struct ParityTests {
 
   @Test("each transition seen for real is one that the simulator makes; a forged one is not")
   func transitions() async throws {
-    let allowed = try Self.simulated(0..<100)
     let real = TransitionCollector()
-    for seed in UInt64(0)..<2 {
+    for seed in UInt64(0)..<3 {
       let script = Script(seed: seed, steps: 60, largePut: 150_000)
       try Self.collect(
         [try await ScriptCluster(seed: seed).runInProcess(script).recording], into: real)
@@ -81,14 +82,26 @@ struct ParityTests {
       cluster.settings.spillover = "QueueThreshold[threshold=1]"
       try Self.collect(try await cluster.runOverSockets(script).recordings, into: real)
     }
-    let missing = real.missing(in: allowed).filter { !Self.facts.contains($0.input) }
-    #expect(missing == [])
+    let allowed = TransitionCollector()
+    // What is rare may take the simulator long to come upon; what it never does never comes.
+    var seeds: UInt64 = 0
+    while seeds < 1000, seeds == 0 || !Self.missing(real, in: allowed).isEmpty {
+      try Self.simulate(seeds..<(seeds + 50), into: allowed)
+      seeds += 50
+    }
+    #expect(Self.missing(real, in: allowed) == [])
     #expect(real.counts.count > 150)
     // News that writes are safe makes no machine complete a task.
     let forged = ProtocolTransition(
       role: .raylet, input: "writes-committed", state: "-", order: "begin",
       next: "send task-completed to replica")
     real.add(forged)
-    #expect(real.missing(in: allowed).filter { !Self.facts.contains($0.input) } == [forged])
+    #expect(Self.missing(real, in: allowed) == [forged])
+  }
+
+  private static func missing(
+    _ real: TransitionCollector, in allowed: TransitionCollector
+  ) -> [ProtocolTransition] {
+    real.missing(in: allowed).filter { !facts.contains($0.input) }
   }
 }

@@ -142,46 +142,108 @@ struct ScriptCluster {
   func runOverSockets(
     _ script: Script
   ) async throws -> (lines: [String], recordings: [[UInt8]]) {
-    let group = MultiThreadedEventLoopGroup(numberOfThreads: nodes)
+    let started = try await SocketCluster(self)
+    let library = FunctionLibrary()
+    let functions = ScriptFunctions(library)
+    let recording = MemoryRecording(origin: "driver")
+    let result: Result<[String], any Error>
+    do {
+      let cluster = try await Cluster.connect(
+        to: started.processes[0].endpoint, library: library, recording: recording,
+        logger: SocketCluster.logger)
+      result = await .capturing {
+        try await cluster.run { ray in try await script.run(ray, functions) }
+      }
+      await cluster.stop()
+    }
+    try await started.stop()
+    return (try result.get(), started.recordings.map(\.whole) + [recording.whole])
+  }
+
+  /// Runs tasks and actors on several nodes, the last of which ends before they have all been asked
+  /// for; what each node recorded.
+  func runAndLoseANode() async throws -> [[UInt8]] {
+    let started = try await SocketCluster(self)
+    let library = FunctionLibrary()
+    let functions = ScriptFunctions(library)
+    let cluster = try await Cluster.connect(
+      to: started.processes[0].endpoint, library: library, logger: SocketCluster.logger)
+    let result: Result<Int, any Error> = await .capturing {
+      try await cluster.run { ray in
+        let actors = (0..<6).map { _ in ray.create(functions.accumulator) }
+        let leaves = (UInt64(0)..<60).map { ray.submit(functions.leaf, .value($0)) }
+        _ = await ray.wait(leaves, count: 40, fetch: false)
+        let calls = actors.map { ray.call($0, functions.fold, .value(1)) }
+        await started.processes[nodes - 1].stop()
+        let mixed = leaves.map { ray.submit(functions.mix, .ref($0), .ref($0)) }
+        var ended = 0
+        for ref in calls + mixed {
+          // A value, or the error of what went with the node.
+          _ = try? await ray.get(ref)
+          ended += 1
+        }
+        return ended
+      }
+    }
+    await cluster.stop()
+    try await started.stop()
+    #expect(try result.get() == 66)
+    return started.recordings.map(\.whole)
+  }
+}
+
+extension Result where Failure == any Error {
+  static func capturing(_ body: () async throws -> Success) async -> Result {
+    do { return .success(try await body()) } catch { return .failure(error) }
+  }
+}
+
+/// Nodes of this process that reach each other over sockets, each with a recording of its own.
+final class SocketCluster: Sendable {
+  let processes: [NodeProcess]
+  let recordings: [MemoryRecording]
+  /// A node does not keep its library alive.
+  private let libraries: [FunctionLibrary]
+  private let group: MultiThreadedEventLoopGroup
+
+  static var logger: Logger {
     var logger = Logger(label: "test")
     logger.logLevel = .critical
-    var settings = settings
-    settings.seed = seed
+    return logger
+  }
+
+  init(_ cluster: ScriptCluster) async throws {
+    let group = MultiThreadedEventLoopGroup(numberOfThreads: cluster.nodes)
+    var settings = cluster.settings
+    settings.seed = cluster.seed
     var processes: [NodeProcess] = []
     var recordings: [MemoryRecording] = []
-    // A node does not keep its library alive.
     var libraries: [FunctionLibrary] = []
-    for number in 0..<nodes {
+    for number in 0..<cluster.nodes {
       let library = FunctionLibrary()
       _ = ScriptFunctions(library)
-      libraries.append(library)
       var options = NodeProcess.Options(
         endpoint: try Endpoint(parsing: "127.0.0.1:0"), head: processes.first?.endpoint,
-        description: NodeDescription(resources: ResourceVector(cpus: cpus), store: store))
+        description: NodeDescription(
+          resources: ResourceVector(cpus: cluster.cpus), store: cluster.store))
       options.settings = settings
       let recording = MemoryRecording(origin: "node \(number)")
       options.recording = { _ in recording }
       recordings.append(recording)
+      libraries.append(library)
       processes.append(
-        try await NodeProcess.start(options, library: library, on: group.next(), logger: logger))
+        try await NodeProcess.start(
+          options, library: library, on: group.next(), logger: Self.logger))
     }
-    let library = FunctionLibrary()
-    let functions = ScriptFunctions(library)
-    let recording = MemoryRecording(origin: "driver")
-    recordings.append(recording)
-    let cluster = try await Cluster.connect(
-      to: processes[0].endpoint, library: library, recording: recording, logger: logger)
-    let result: Result<[String], any Error>
-    do {
-      result = .success(try await cluster.run { ray in try await script.run(ray, functions) })
-    } catch {
-      result = .failure(error)
-    }
-    await cluster.stop()
-    // The head first, so that nobody hears of a node's end: it is the end of the run.
+    self.group = group
+    self.processes = processes
+    self.recordings = recordings
+    self.libraries = libraries
+  }
+
+  /// The head first, so that nobody hears of a node's end: it is the end of the run.
+  func stop() async throws {
     for process in processes { await process.stop() }
     try await group.shutdownGracefully()
-    withExtendedLifetime((processes, libraries)) {}
-    return (try result.get(), recordings.map(\.whole))
   }
 }

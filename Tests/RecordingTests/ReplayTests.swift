@@ -35,4 +35,23 @@ struct ReplayTests {
     expectSame(try replay(recordings[1]), [.raylet])
     expectSame(try replay(recordings[2]), [.driver])
   }
+
+  @Test("a node that ends in the middle of a run: those who hear of it replay to the same effects")
+  func lostNode() async throws {
+    var cluster = ScriptCluster(nodes: 3)
+    cluster.settings.spillover = "AlwaysEscalate"
+    let recordings = try await cluster.runAndLoseANode()
+    for number in [0, 1] {
+      let result = try replay(recordings[number])
+      expectSame(result, [.raylet])
+      var lost = 0
+      try recordings[number].withUnsafeBytes { bytes throws(RecordingError) in
+        try RecordingListing().run(bytes) { entry in
+          if entry.input.hasPrefix("node-lost") { lost += 1 }
+          return true
+        }
+      }
+      #expect(lost > 0, "node \(number)")
+    }
+  }
 }

@@ -77,8 +77,8 @@ public struct ReplayReport: Sendable {
   public var differenceText: String? {
     guard let difference = result.difference else { return nil }
     var lines = ["First difference of \(difference.machine) in \(path):"]
-    for step in difference.before { lines.append("    \(Self.text(step))") }
-    lines.append("  > \(Self.text(difference.step))")
+    for step in difference.before { lines.append("    \(text(step))") }
+    lines.append("  > \(text(difference.step))")
     if let problem = difference.problem {
       lines.append("    cannot be: \(problem)")
       return lines.joined(separator: "\n") + "\n"
@@ -97,8 +97,10 @@ public struct ReplayReport: Sendable {
     return lines.joined(separator: "\n") + "\n"
   }
 
-  private static func text(_ step: ReplayDifference.Step) -> String {
-    "input \(step.number) \(step.time) (byte \(step.offset)): \(step.input)"
+  private func text(_ step: ReplayDifference.Step) -> String {
+    let milliseconds = Double(step.time.since(result.begin).nanoseconds) / 1e6
+    let moment = String(format: "%.6f ms", milliseconds)
+    return "input \(step.number) at \(moment) (byte \(step.offset)): \(step.input)"
   }
 
   // MARK: As JSON
