@@ -84,8 +84,8 @@ enum DriverCall: UInt8 {
   case submit, put, request, free, flush, register, cancel
 }
 
-/// The beginning of a recording's file and its first block, which names every kind of message, so that
-/// a later version with other ones can still read it.
+/// The beginning of a recording's file and its first block, which names every kind of message, so
+/// that a later version with other ones can still read it.
 ///
 /// - Parameter origin: where it was made, in a few words, such as `node 1`.
 public func recordingPreface(origin: String) -> [UInt8] {

@@ -16,7 +16,8 @@ public struct RecordingError: Error, Equatable, Sendable, CustomStringConvertibl
 
 /// Bytes that grow: the records of one stream on their way to a file.
 ///
-/// Numbers have seven bits a byte, the lowest first: most handles and times take one to three bytes.
+/// Numbers have seven bits a byte, the lowest first: most handles and times take one to three
+/// bytes.
 struct RecordWriter: ~Copyable {
   private(set) var base: UnsafeMutableRawPointer
   private var capacity: Int
@@ -100,8 +101,8 @@ struct RecordWriter: ~Copyable {
 
   // MARK: Lengths known afterwards
 
-  /// The bytes behind `start`, where one byte was left free, get their number in front: one byte, or
-  /// 255 and four more.
+  /// The bytes behind `start`, where one byte was left free, get their number in front: one byte,
+  /// or 255 and four more.
   mutating func setLength(at start: Int) {
     let length = count - start - 1
     if length < 255 {

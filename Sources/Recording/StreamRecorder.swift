@@ -9,11 +9,12 @@ public protocol RecordingOutput: AnyObject, Sendable {
   func write(_ block: UnsafeRawBufferPointer)
 }
 
-/// Writes down what the machines of one thread hear, and what they order: one stream of a recording.
+/// Writes down what the machines of one thread hear, and what they order: one stream of a
+/// recording.
 ///
-/// Handles are written as they are, and what a task is, where a handle first names it: so a replay has
-/// every task at the same place, and tables that go by place keep their order. Nothing is retained,
-/// released or taken: recording changes nothing that a machine could see.
+/// Handles are written as they are, and what a task is, where a handle first names it: so a replay
+/// has every task at the same place, and tables that go by place keep their order. Nothing is
+/// retained, released or taken: recording changes nothing that a machine could see.
 ///
 /// The order of calls for each input: `heard`, `started` or one of the driver's calls; then the
 /// machine itself; then `caused` with its effects, before the world carries them out.
@@ -39,7 +40,8 @@ public struct StreamRecorder: ~Copyable {
   private var lastFlush: UInt64 = 0
   private var hasEnded = false
 
-  /// At most so long is what happened kept back, in ns of the recorded clock, while something happens.
+  /// At most so long is what happened kept back, in ns of the recorded clock, while something
+  /// happens.
   static let flushPeriod: Int64 = 250_000_000
 
   /// - Parameter parameters: what holds for all machines of the stream.
@@ -115,11 +117,12 @@ public struct StreamRecorder: ~Copyable {
 
   public mutating func addRaylet(
     _ node: NodeID, _ description: NodeDescription, spillover: any SpilloverPolicy,
-    dispatch: any DispatchPolicy, seed: UInt64
+    dispatch: any DispatchPolicy, seed: UInt64, peers: Int
   ) {
     add(
       .raylet(
-        node, description, spillover: spillover.spec, dispatch: dispatch.spec, seed: seed))
+        node, description, spillover: spillover.spec, dispatch: dispatch.spec, seed: seed,
+        peers: peers))
   }
 
   public mutating func addGlobalScheduler(

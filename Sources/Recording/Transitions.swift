@@ -1,12 +1,12 @@
 import Primitives
 import RuntimeCore
 
-/// A step of the protocol without its names and numbers: what a machine of some role, in some state,
-/// orders next when it hears something.
+/// A step of the protocol without its names and numbers: what a machine of some role, in some
+/// state, orders next when it hears something.
 ///
-/// What an input causes is cut into pairs of an order and the one after it, repeated orders taken as
-/// one. So two sets of transitions can be compared although no two runs do the same: a machine may
-/// do whatever can be put together from pairs that are allowed.
+/// What an input causes is cut into pairs of an order and the one after it, repeated orders taken
+/// as one. So two sets of transitions can be compared although no two runs do the same: a machine
+/// may do whatever can be put together from pairs that are allowed.
 public struct ProtocolTransition: Hashable, Comparable, Sendable, CustomStringConvertible {
   public var role: Address.Role
   /// What it heard: a kind of message, or a call of the program.

@@ -42,6 +42,18 @@ func replay(_ bytes: [UInt8], _ replay: Replay = Replay()) throws -> ReplayResul
   try bytes.withUnsafeBytes { bytes throws(RecordingError) in try replay.run(bytes) }
 }
 
+/// Every input of a recording, in words.
+func listing(_ bytes: [UInt8]) throws -> [RecordingListing.Entry] {
+  var entries: [RecordingListing.Entry] = []
+  try bytes.withUnsafeBytes {
+    try RecordingListing().run($0) {
+      entries.append($0)
+      return true
+    }
+  }
+  return entries
+}
+
 /// The replay agrees with every input; some of each kind of machine were there.
 func expectSame(
   _ result: ReplayResult, _ roles: [Address.Role], _ location: SourceLocation = #_sourceLocation
@@ -173,7 +185,7 @@ struct ScriptCluster {
         let actors = (0..<6).map { _ in ray.create(functions.accumulator) }
         let leaves = (UInt64(0)..<60).map { ray.submit(functions.leaf, .value($0)) }
         _ = await ray.wait(leaves, count: 40, fetch: false)
-        let calls = actors.map { ray.call($0, functions.fold, .value(1)) }
+        let calls = actors.map { ray.call($0, functions.fold, .value(UInt64(1))) }
         await started.processes[nodes - 1].stop()
         let mixed = leaves.map { ray.submit(functions.mix, .ref($0), .ref($0)) }
         var ended = 0

@@ -44,13 +44,7 @@ struct ReplayTests {
     for number in [0, 1] {
       let result = try replay(recordings[number])
       expectSame(result, [.raylet])
-      var lost = 0
-      try recordings[number].withUnsafeBytes { bytes throws(RecordingError) in
-        try RecordingListing().run(bytes) { entry in
-          if entry.input.hasPrefix("node-lost") { lost += 1 }
-          return true
-        }
-      }
+      let lost = try listing(recordings[number]).count { $0.input.hasPrefix("node-lost") }
       #expect(lost > 0, "node \(number)")
     }
   }

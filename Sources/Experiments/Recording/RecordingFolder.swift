@@ -23,7 +23,8 @@ public struct RecordingFolder: Sendable {
     try RecordingFile("\(path)/\(name)\(RecordingFile.suffix)", origin: origin)
   }
 
-  /// The recordings of a file or of a folder and its folders, those that were cut off too, in order.
+  /// The recordings of a file or of a folder and its folders, those that were cut off too, in
+  /// order.
   ///
   /// - Throws: `RecordingFolderError` when there are none.
   public static func recordings(at path: String) throws(RecordingFolderError) -> [String] {

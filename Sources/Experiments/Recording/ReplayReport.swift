@@ -12,7 +12,8 @@ public struct ReplayReport: Sendable {
 
   /// Replays a file.
   ///
-  /// - Throws: `RecordingError` when it cannot be read as a recording, or an error of the file system.
+  /// - Throws: `RecordingError` when it cannot be read as a recording, or an error of the file
+  ///   system.
   public init(_ path: String, _ replay: Replay) throws {
     self.path = path
     let begin = DispatchTime.now().uptimeNanoseconds
