@@ -11,8 +11,8 @@ struct ReplayCommand: ParsableCommand {
     commandName: "replay",
     abstract: "Feed a recording to the same machines again, and compare what they order.",
     discussion: """
-      Takes what `run --record`, `node --record` or `cluster --record` wrote. Exit codes: 0 all the \
-      same, 1 a difference, 2 a file that cannot be read.
+      Takes what `run --record`, `node --record` or `cluster --record` wrote. Exit codes: 0 all \
+      the same, 1 a difference, 2 a file that cannot be read.
       """)
 
   @Argument(help: "A recording, or a folder of them.")

@@ -2,8 +2,8 @@ import Glibc
 import Recording
 import Synchronization
 
-/// A recording on disk. It has its name when it is finished; until then, and for ever when the process
-/// dies, it is called `NAME.part` and can be read as far as it goes.
+/// A recording on disk. It has its name when it is finished; until then, and for ever when the
+/// process dies, it is called `NAME.part` and can be read as far as it goes.
 public final class RecordingFile: RecordingOutput {
   /// Of a whole recording: `node-0.heliorec`.
   public static let suffix = ".heliorec"
