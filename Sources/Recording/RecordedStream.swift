@@ -164,7 +164,11 @@ final class RecordedStream {
       spec.kind = try reader.choice("kind of task") { TaskKind(rawValue: $0) }
       spec.body = try reader.choice("body of a task") { TaskBody(rawValue: $0) }
       spec.attempt = try reader.byte("attempt")
+      let submitter = reader.offset
       spec.submitter = try reader.small("submitter")
+      guard spec.submitter >> 29 < UInt32(Address.Role.allCases.count) else {
+        throw RecordingError(at: submitter, "the submitter is no machine")
+      }
       spec.valueBytes = try reader.small("bytes by value")
       spec.function = FunctionID(Int(try reader.small("function")))
       spec.sequence = try reader.small("call number")
