@@ -5,7 +5,7 @@ import Scheduling
 /// What a machine was made from: enough to make it again.
 enum MachineDescription: Equatable {
   case raylet(
-    NodeID, NodeDescription, spillover: PolicySpec, dispatch: PolicySpec, seed: UInt64, peers: Int)
+    NodeID, NodeDescription, spillover: PolicySpec, dispatch: PolicySpec, seed: UInt64)
   case globalScheduler(Int, nodes: [ResourceVector], placement: PolicySpec, seed: UInt64)
   case replica(UInt32, shard: UInt32, position: UInt32)
   case driver(
@@ -14,7 +14,7 @@ enum MachineDescription: Equatable {
 
   var address: Address {
     switch self {
-    case .raylet(let node, _, _, _, _, _): .raylet(node)
+    case .raylet(let node, _, _, _, _): .raylet(node)
     case .globalScheduler(let number, _, _, _): .globalScheduler(number)
     case .replica(let number, _, _): .replica(number)
     case .driver(let address, _, _, _, _, _): address
@@ -26,13 +26,12 @@ extension RecordWriter {
   mutating func machine(_ machine: MachineDescription) {
     address(machine.address)
     switch machine {
-    case .raylet(_, let description, let spillover, let dispatch, let seed, let peers):
+    case .raylet(_, let description, let spillover, let dispatch, let seed):
       vector(description.resources)
       number(description.store.bytes)
       text("\(spillover)")
       text("\(dispatch)")
       word(seed)
-      number(UInt64(peers))
     case .globalScheduler(_, let nodes, let placement, let seed):
       number(UInt64(nodes.count))
       for node in nodes { vector(node) }
@@ -67,7 +66,7 @@ extension RecordReader {
       let seed = try word("seed")
       return .raylet(
         address.node, NodeDescription(resources: resources, store: store), spillover: spillover,
-        dispatch: dispatch, seed: seed, peers: Int(try number("number of nodes", upTo: 1 << 20)))
+        dispatch: dispatch, seed: seed)
     case .globalScheduler:
       var nodes: [ResourceVector] = []
       for _ in 0..<(try number("number of nodes", upTo: 1 << 20)) {

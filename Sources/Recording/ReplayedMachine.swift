@@ -46,7 +46,7 @@ final class ReplayedMachine {
     let parameters = stream.parameters
     let map = ControlStoreMap(shards: parameters.gcsShards, chainLength: parameters.chainLength)
     switch description {
-    case .raylet(let node, let description, let spillover, let dispatch, let seed, let peers):
+    case .raylet(let node, let description, let spillover, let dispatch, let seed):
       let spillover = try PolicyRegistry.spillover(policies.spillover ?? spillover)
       let dispatch = try PolicyRegistry.dispatch(policies.dispatch ?? dispatch)
       let raylet = UnsafeMutablePointer<Raylet>.allocate(capacity: 1)
@@ -54,7 +54,7 @@ final class ReplayedMachine {
         to: Raylet(
           node: node, description: description, parameters: parameters, map: map,
           spillover: spillover, dispatch: dispatch, specs: stream.specs,
-          payloads: stream.payloads, seed: seed, peers: peers))
+          payloads: stream.payloads, seed: seed))
       return .raylet(raylet)
     case .globalScheduler(let number, let nodes, let placement, let seed):
       let placement = try PolicyRegistry.placement(policies.placement ?? placement)

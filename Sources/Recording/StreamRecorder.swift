@@ -117,12 +117,11 @@ public struct StreamRecorder: ~Copyable {
 
   public mutating func addRaylet(
     _ node: NodeID, _ description: NodeDescription, spillover: any SpilloverPolicy,
-    dispatch: any DispatchPolicy, seed: UInt64, peers: Int
+    dispatch: any DispatchPolicy, seed: UInt64
   ) {
     add(
       .raylet(
-        node, description, spillover: spillover.spec, dispatch: dispatch.spec, seed: seed,
-        peers: peers))
+        node, description, spillover: spillover.spec, dispatch: dispatch.spec, seed: seed))
   }
 
   public mutating func addGlobalScheduler(

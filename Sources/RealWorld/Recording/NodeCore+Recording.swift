@@ -9,7 +9,7 @@ extension NodeCore {
       specs: specs, payloads: payloads, parameters: plan.parameters, to: output)
     recorder.addRaylet(
       plan.node, plan.description, spillover: plan.spillover, dispatch: plan.dispatch,
-      seed: plan.seed, peers: 0)
+      seed: plan.seed)
     for (number, home) in plan.replicaHomes.enumerated() where home == plan.node {
       recorder.addReplica(
         UInt32(number), shard: UInt32(number / plan.parameters.chainLength),

@@ -10,7 +10,7 @@ extension Fabric {
     for (number, node) in configuration.nodes.enumerated() {
       recorder.addRaylet(
         NodeID(number), node.description, spillover: configuration.spillover,
-        dispatch: configuration.dispatch, seed: configuration.seed, peers: nodeCount - 1)
+        dispatch: configuration.dispatch, seed: configuration.seed)
     }
     for number in 0..<configuration.parameters.globalSchedulers {
       recorder.addGlobalScheduler(
