@@ -47,12 +47,17 @@ public struct ObjectMemory: ~Copyable {
   let toucher: PageToucher
   let idleAhead: Int
   let maximumAhead: Int
+  /// Bytes that get their pages ahead while programs are there that may put: see `expectPrograms`.
+  private var programAhead = 0
+  /// The highest `top` there was: nothing above was ever handed out.
+  private var peak = 0
   var allocator: SegmentAllocator
   var entries = WordMap<Entry>()
   var regions = SlotTable<Region>()
   var regionSerial: UInt32 = 0
   var spillDirectory: SpillDirectory?
-  let worker: SpillWorker?
+  /// May be set later.
+  public var worker: SpillWorker?
   /// The last `committedMark` that was read.
   private var committed = 0
   /// Ranges that end below need no more touching ahead.
@@ -68,7 +73,7 @@ public struct ObjectMemory: ~Copyable {
   public init(
     segment: SharedSegment, spillDirectory: consuming SpillDirectory? = nil,
     worker: SpillWorker? = nil,
-    copier: ParallelCopy = ParallelCopy(), idleAhead: Int = 8 << 20,
+    copier: ParallelCopy = .shared, idleAhead: Int = 8 << 20,
     maximumAhead: Int = 256 << 20
   ) {
     self.segment = segment
@@ -146,11 +151,8 @@ public struct ObjectMemory: ~Copyable {
   private mutating func writeLarge(
     _ source: UnsafeRawPointer, _ extent: Extent
   ) throws(StoreError) {
-    let isFresh = !segment.isCommitted(at: extent.offset, count: extent.count)
     try copier.write(source, count: extent.count, at: extent.offset, of: segment)
-    // Written through the file: mapped in the background, so that its reuse is fast.
-    if isFresh { toucher.revisit(from: extent.offset) }
-    if extent.offset + extent.count > calmBelow { touchAhead() }
+    written(extent)
   }
 
   /// Gives up the writing of an object.
@@ -221,6 +223,29 @@ public struct ObjectMemory: ~Copyable {
     toucher.raise(to: overflow ? segment.byteCount : mark, whenDone: whenDone)
   }
 
+  /// Programs are there that may put: `bytes` get their pages ahead in the file, in the background.
+  /// With 0 they have gone, and what was never handed out is given back but for `idleAhead`.
+  public mutating func expectPrograms(ahead bytes: Int) {
+    let before = programAhead
+    programAhead = segment.isPrivate ? 0 : min(bytes, segment.byteCount)
+    if programAhead > before { touchAhead() }
+    if programAhead < before {
+      let mark = max(peak, allocator.top + idleAhead)
+      toucher.lower(to: min(mark, segment.byteCount))
+      committed = min(committed, mark)
+      calmBelow = 0
+    }
+  }
+
+  /// Bytes were written through the file: mapped in the background, so that they are soon read and
+  /// their memory is used again without faults.
+  mutating func written(_ extent: Extent) {
+    if !segment.isTouched(at: extent.offset, count: extent.count) {
+      toucher.revisit(from: extent.offset)
+    }
+    if extent.offset + extent.count > calmBelow { touchAhead() }
+  }
+
   /// Waits until the background has touched what was asked for.
   public func waitUntilTouched() { toucher.waitUntilIdle() }
 
@@ -244,6 +269,8 @@ public struct ObjectMemory: ~Copyable {
         largestHole: largestFree, capacity: capacity)
     }
     let end = allocation.offset + count
+    toucher.claim(below: end)
+    peak = max(peak, allocator.top)
     if end > committed && commit {
       committed = segment.committedMark
       if end > committed {
@@ -262,7 +289,8 @@ public struct ObjectMemory: ~Copyable {
   /// The more is in use, the more is touched ahead; asked for again when half of that is used up.
   private mutating func touchAhead() {
     let ahead = min(max(allocator.top, idleAhead), maximumAhead)
-    let goal = allocator.top + ahead
+    let goal = allocator.top + max(ahead, programAhead)
+    toucher.map(below: programAhead > 0 ? allocator.top + ahead : .max)
     toucher.raise(to: goal)
     calmBelow = goal >= segment.byteCount ? .max : allocator.top + ahead / 2
   }

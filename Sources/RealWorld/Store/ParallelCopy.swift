@@ -8,6 +8,9 @@ public final class ParallelCopy: @unchecked Sendable {
   /// Waking a helper costs some 20 µs, which pays from about this size on.
   public static let defaultThreshold = 16 << 20
 
+  /// One for all copies of this process, with a thread for each processor.
+  public static let shared = ParallelCopy()
+
   public let threads: Int
   let threshold: Int
   let chunk: Int
@@ -82,7 +85,7 @@ public final class ParallelCopy: @unchecked Sendable {
     /// False after a failure, which ends the work of all.
     private func copy(_ job: Job, _ at: Int, _ length: Int) -> Bool {
       guard let segment = job.segment,
-        !segment.isCommitted(at: job.destination + at - segment.base, count: length)
+        !segment.isTouched(at: job.destination + at - segment.base, count: length)
       else {
         ParallelCopy.interleave(job.source + at, job.destination + at, length)
         return true

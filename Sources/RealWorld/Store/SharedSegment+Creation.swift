@@ -2,13 +2,16 @@ import Glibc
 import Primitives
 
 extension SharedSegment {
+  /// Where other processes can attach.
+  public static let sharedPlaces: [Place] = [.directory("/dev/shm"), .anonymousMemory]
+
   /// Makes a segment of `byteCount` bytes, rounded up to whole pages, in the first place with room.
   ///
   /// The file gets its size at once and its pages by `commit`. The lock on it is held until the
   /// segment goes, so a later start can tell a live owner from a dead one.
   /// - Throws: `noRoomForSegment` with the reason of each place.
   public static func create(
-    byteCount: Int, in places: [Place] = [.directory("/dev/shm"), .anonymousMemory]
+    byteCount: Int, in places: [Place] = sharedPlaces
   ) throws(StoreError) -> SharedSegment {
     let page = sysconf(Int32(_SC_PAGESIZE))
     guard byteCount > 0, byteCount <= 1 << 46 else {
@@ -26,11 +29,11 @@ extension SharedSegment {
           } else {
             return try create(size, in: directory)
           }
-        case .anonymousMemory:
+        case .anonymousMemory, .privateMemory:
           if let why = lackOfMemory(size) {
             tried.append("memory has \(why)")
           } else {
-            return try createAnonymous(size)
+            return try place == .privateMemory ? createPrivate(size) : createAnonymous(size)
           }
         }
       } catch {
@@ -45,8 +48,21 @@ extension SharedSegment {
   public static func attach(path: String, writable: Bool) throws(StoreError) -> SharedSegment {
     let descriptor = open(path, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NONBLOCK)
     if descriptor < 0 { throw .system(call: "open", path: path, code: errno) }
-    // The mapping keeps the file; an attached segment needs no descriptor.
-    defer { close(descriptor) }
+    do throws(StoreError) {
+      let size = try size(of: descriptor, path)
+      let base = try map(descriptor, size, writable: writable, path: path)
+      // The mapping keeps the file; only those who write need the descriptor.
+      if !writable { close(descriptor) }
+      return SharedSegment(
+        path: path, descriptor: writable ? descriptor : -1, base: base, byteCount: size,
+        isOwner: false, isNamed: false, isWritable: writable)
+    } catch {
+      close(descriptor)
+      throw error
+    }
+  }
+
+  private static func size(of descriptor: Int32, _ path: String) throws(StoreError) -> Int {
     var status = stat()
     guard fstat(descriptor, &status) == 0 else {
       throw .system(call: "fstat", path: path, code: errno)
@@ -58,10 +74,7 @@ extension SharedSegment {
     guard size > 0, size % sysconf(Int32(_SC_PAGESIZE)) == 0 else {
       throw .notASegment(path: path, why: "its size, \(size), is not a number of pages")
     }
-    let base = try map(descriptor, size, writable: writable, path: path)
-    return SharedSegment(
-      path: path, descriptor: -1, base: base, byteCount: size, isOwner: false, isNamed: false,
-      isWritable: writable)
+    return size
   }
 
   /// Removes segments of this user in `directory` whose owner is dead; returns their names.
@@ -84,6 +97,27 @@ extension SharedSegment {
         throw error
       }
     }
+  }
+
+  /// The size of huge pages where they are smallest.
+  private static let hugePage = 2 << 20
+
+  private static func createPrivate(_ size: Int) throws(StoreError) -> SharedSegment {
+    let whole = size + hugePage
+    let start = mmap(
+      nil, whole, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
+    guard let start, start != MAP_FAILED else {
+      throw .system(call: "mmap", path: "memory", code: errno)
+    }
+    let ahead = (hugePage - Int(UInt(bitPattern: start) % UInt(hugePage))) % hugePage
+    if ahead > 0 { munmap(start, ahead) }
+    let base = start + ahead
+    munmap(base + size, whole - ahead - size)
+    // Only a wish: where the administrator forbids it, pages are small.
+    madvise(base, size, Advice.hugePages)
+    return SharedSegment(
+      path: "memory of process \(getpid()) alone", descriptor: -1, base: base, byteCount: size,
+      isOwner: true, isNamed: false, isWritable: true)
   }
 
   private static func createAnonymous(_ size: Int) throws(StoreError) -> SharedSegment {

@@ -6,7 +6,10 @@ import Synchronization
 ///
 /// Files in memory get their pages on first use, and a full file system then kills the writer with
 /// SIGBUS. So the node *commits* steps of the file before anybody uses them, and a full file system
-/// is an error. Committing is idempotent and open to any thread. Pages once committed stay.
+/// is an error. Committing is idempotent and open to any thread, and to clients that write. Pages
+/// once handed out stay.
+///
+/// What is said of a step is what this process knows: to a client all steps are bare at first.
 public final class SharedSegment: @unchecked Sendable {
   /// Where a segment may live, in the order in which they are tried.
   public enum Place: Sendable, Equatable {
@@ -14,6 +17,9 @@ public final class SharedSegment: @unchecked Sendable {
     case directory(String)
     /// Memory without a name, beyond the limit of `/dev/shm`; attached through `/proc`.
     case anonymousMemory
+    /// Memory of this process alone, which nobody can attach: the kernel gives it huge pages where
+    /// it does not give them to files in memory, and then fresh memory is ten times cheaper.
+    case privateMemory
   }
 
   /// How far a step of the file is prepared.
@@ -37,10 +43,13 @@ public final class SharedSegment: @unchecked Sendable {
   public let byteCount: Int
   public let isWritable: Bool
   let isOwner: Bool
+  /// -1 where there is no file: in private memory, or when it can only be read.
   let descriptor: Int32
   let stepCount: Int
   let steps: UnsafeMutablePointer<Atomic<UInt8>>
   private let prefix = Atomic<Int>(0)
+  /// Held while `prefix` changes: once for each step.
+  private let prefixLock = Mutex<Void>(())
   private let isNamed: Atomic<Bool>
 
   init(
@@ -54,7 +63,7 @@ public final class SharedSegment: @unchecked Sendable {
     self.isOwner = isOwner
     self.isNamed = Atomic(isNamed)
     self.isWritable = isWritable
-    stepCount = isOwner ? (byteCount + Self.stepBytes - 1) >> Self.stepShift : 0
+    stepCount = isWritable ? (byteCount + Self.stepBytes - 1) >> Self.stepShift : 0
     steps = .allocate(capacity: max(stepCount, 1))
     for i in 0..<stepCount { (steps + i).initialize(to: Atomic(StepState.bare)) }
   }
@@ -65,6 +74,11 @@ public final class SharedSegment: @unchecked Sendable {
     if descriptor >= 0 { close(descriptor) }
     steps.deallocate()
   }
+
+  /// Whether pages are made in this process's memory and not in a file.
+  var isPrivate: Bool { isOwner && descriptor < 0 }
+  /// Whether this process can make pages and write through the file.
+  var canCommit: Bool { isOwner || (isWritable && descriptor >= 0) }
 
   /// Takes the name away: nobody attaches any more, who has attached keeps the memory. The owner's
   /// `deinit` does so too.
@@ -94,13 +108,27 @@ public final class SharedSegment: @unchecked Sendable {
     return true
   }
 
+  /// Whether the mapping of this process has all pages of a range: writing there takes no fault.
+  func isTouched(at offset: Int, count: Int) -> Bool {
+    if count == 0 { return true }
+    for step in offset >> Self.stepShift...(offset + count - 1) >> Self.stepShift
+    where state(step) != StepState.touched { return false }
+    return true
+  }
+
   func state(_ step: Int) -> UInt8 { steps[step].load(ordering: .acquiring) }
 
   func mark(_ step: Int, _ state: UInt8) {
-    steps[step].store(state, ordering: .releasing)
-    var reached = prefix.load(ordering: .relaxed)
-    guard step == reached else { return }
-    while reached < stepCount && self.state(reached) != StepState.bare { reached += 1 }
-    prefix.max(reached, ordering: .releasing)
+    prefixLock.withLock { _ in
+      steps[step].store(state, ordering: .releasing)
+      var reached = prefix.load(ordering: .relaxed)
+      if state == StepState.bare {
+        if step < reached { prefix.store(step, ordering: .releasing) }
+        return
+      }
+      guard step == reached else { return }
+      while reached < stepCount && self.state(reached) != StepState.bare { reached += 1 }
+      prefix.store(reached, ordering: .releasing)
+    }
   }
 }
