@@ -102,7 +102,7 @@ public enum RuntimeError: Error, Equatable, Sendable, CustomStringConvertible {
     case .taskFailed(let reason): "a task failed: \(reason)"
     case .getTimedOut(let span): "get timed out after \(span)"
     case .objectFreed: "the object was freed by the program"
-    case .objectStoreFull: "the object is larger than the node's object store"
+    case .objectStoreFull: "the node's object store has no room for the object"
     case .workerCrashed(let reason): "the worker that ran the task ended before it: \(reason)"
     case .nodeDied: "the node that had the task ended before it"
     case .actorDied: "the actor's worker or node ended"

@@ -31,6 +31,12 @@ struct ClusterCommand: ParsableCommand {
   var store = "512MiB"
 
   @Option(
+    help: ArgumentHelp(
+      "Where objects go that do not fit into the stores; TMPDIR or /tmp by default.",
+      valueName: "directory"))
+  var spillDir: String?
+
+  @Option(
     help: ArgumentHelp("A custom resource that each node has.", valueName: "name=amount"))
   var resource: [String] = []
 
@@ -67,6 +73,7 @@ struct ClusterCommand: ParsableCommand {
       throw BadInput("--cpus is \(cpus); expected 0 to 1024")
     }
     _ = try RealOptions.size(store, "--store")
+    if let spillDir { try RealOptions.check(directory: spillDir, "--spill-dir") }
     if !command.isEmpty { return try runFile() }
     try stay()
   }
@@ -81,7 +88,7 @@ struct ClusterCommand: ParsableCommand {
       ("--workload", workload != nil), ("--set", !set.isEmpty), ("--resource", !resource.isEmpty),
       ("--secret-file", security.secretFile != nil),
       ("--tls-certificate", security.tlsCertificate != nil), ("--name", name != "heliostat"),
-      ("--listen", listen != "127.0.0.1:0"),
+      ("--listen", listen != "127.0.0.1:0"), ("--spill-dir", spillDir != nil),
     ] where isGiven {
       throw BadInput(
         "\(option) is for a cluster that stays; with a run, its file says what the cluster has")
@@ -112,6 +119,7 @@ struct ClusterCommand: ParsableCommand {
     for text in resource { flags += ["--resource", text] }
     for text in set { flags += ["--set", text] }
     if let workload { flags += ["--workload", workload] }
+    if let spillDir { flags += ["--spill-dir", spillDir] }
     if let record { flags += ["--record", record] }
     for (option, value) in [
       ("--secret-file", security.secretFile), ("--tls-certificate", security.tlsCertificate),

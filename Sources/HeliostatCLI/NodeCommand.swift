@@ -46,6 +46,20 @@ struct NodeCommand: ParsableCommand {
   @Option(help: ArgumentHelp("Object store in shared memory.", valueName: "size"))
   var store = "1GiB"
 
+  @Option(
+    help: ArgumentHelp(
+      "Where objects go that do not fit into the store; a directory of its own is made there.",
+      discussion: "By default what the head says, or the directory in TMPDIR, or /tmp.",
+      valueName: "directory"))
+  var spillDir: String?
+
+  @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp(
+      "Connections to each other node for objects alone; 0 sends them with everything else.",
+      valueName: "count"))
+  var bulkConnections = 2
+
   @Option(help: "The cluster's name: peers that name another one are refused.")
   var name = "heliostat"
 
@@ -170,6 +184,14 @@ struct NodeCommand: ParsableCommand {
         "--listen \(address): others cannot reach '\(host)'; give the address of this machine that "
           + "they use")
     }
+    if let spillDir {
+      try RealOptions.check(directory: spillDir, "--spill-dir")
+      options.spillDirectory = spillDir
+      if join == nil { settings.spillDirectory = spillDir }
+    }
+    guard (0...64).contains(bulkConnections) else {
+      throw BadInput("--bulk-connections is \(bulkConnections); expected 0 to 64")
+    }
     options.settings = settings
     if workers == .processes {
       let command = WorkerCommand.command(workload: workload, policy: policy, set: set)
@@ -178,6 +200,7 @@ struct NodeCommand: ParsableCommand {
           executable: command[0], arguments: command.dropFirst() + ["--cell", "\(cell)"]))
     }
     options.transport = try security.transport()
+    options.transport.bulkConnections = bulkConnections
     return (options, library)
   }
 }

@@ -83,6 +83,13 @@ struct RealOptions: ParsableArguments {
     return ByteCount(UInt64((number * factor).rounded()))
   }
 
+  static func check(directory path: String, _ option: String) throws {
+    var isDirectory: ObjCBool = false
+    guard FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory),
+      isDirectory.boolValue, FileManager.default.isWritableFile(atPath: path)
+    else { throw BadInput("\(option) \(path): expected a directory that can be written") }
+  }
+
   static func endpoint(_ text: String, _ option: String) throws -> Endpoint {
     do {
       return try Endpoint(parsing: text)

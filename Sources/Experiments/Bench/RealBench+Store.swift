@@ -1,5 +1,6 @@
 import Glibc
 import Heliostat
+import Measurement
 import Primitives
 import RealWorld
 
@@ -42,6 +43,14 @@ extension RealBench {
       BenchmarkResult(
         name: "store.put_fresh_1gb", value: fresh, unit: "B/s", limit: copy,
         limitMeaning: meaning))
+    for (name, pause) in [
+      ("store.put_fresh_1gb_ipc", TimeSpan.seconds(1)), ("store.put_fresh_1gb_ipc_at_once", .zero),
+    ] {
+      report(
+        BenchmarkResult(
+          name: name, value: try await median { try await freshRemotePut(source, after: pause) },
+          unit: "B/s", limit: copy, limitMeaning: meaning))
+    }
     let warm = try await warmPuts(source)
     report(
       BenchmarkResult(
@@ -54,9 +63,17 @@ extension RealBench {
     let transfer = try await transfers(source)
     report(
       BenchmarkResult(
-        name: "store.transfer_1gb", value: transfer, unit: "B/s",
+        name: "store.transfer_1gb", value: transfer.rate, unit: "B/s",
         limit: try await median { try RawLimits.socketStream(bytes: source.raw.count) },
         limitMeaning: "one raw TCP stream on loopback"))
+    for percentile in [50.0, 99] {
+      report(
+        BenchmarkResult(
+          name: "store.transfer_latency_p\(Int(percentile))",
+          value: transfer.during.percentile(percentile).seconds, unit: "s",
+          limit: transfer.without.percentile(percentile).seconds,
+          limitMeaning: "the same without a transfer"))
+    }
   }
 
   // MARK: Small objects
@@ -107,20 +124,27 @@ extension RealBench {
 
   // MARK: Large objects
 
-  /// The first put into a store that has just started and has had the time to touch memory ahead.
+  /// The first put into a store that has just started, by the first call of its program.
   private func freshPut(_ source: BenchMemory) async throws -> Double {
     try await inProcess(BenchFunctions(), store: 2 * source.raw.count) { ray in
-      // Until nothing has been touched for a while, five seconds at most.
-      var seen = -1.0
-      for _ in 0..<50 {
-        let now = ProcessFacts.residentSharedBytes(of: "self")
-        if now == seen { break }
-        seen = now
-        await ray.sleep(.milliseconds(100))
-      }
       let start = MonotonicClock.nanoseconds
       _ = try await ray.put(source.bytes)
       return Double(source.raw.count) / Self.seconds(since: start)
+    }
+  }
+
+  /// The first put into the store of a node that is a process of its own, so long after the program
+  /// has connected: the node starts to make pages ahead when a program connects.
+  private func freshRemotePut(
+    _ source: BenchMemory, after pause: TimeSpan
+  ) async throws -> Double {
+    try await withNodes([BenchNode.Options(store: 2 * source.raw.count)]) { nodes in
+      try await connected(to: nodes[0], BenchFunctions()) { ray in
+        if pause > .zero { await ray.sleep(pause) }
+        let start = MonotonicClock.nanoseconds
+        _ = try await ray.put(source.bytes)
+        return Double(source.raw.count) / Self.seconds(since: start)
+      }
     }
   }
 
@@ -152,7 +176,7 @@ extension RealBench {
 
   /// An object that a driver put on one node is brought to another, which has a task that depends
   /// on it.
-  private func transfers(_ source: BenchMemory) async throws -> Double {
+  private func transfers(_ source: BenchMemory) async throws -> TransferFigures {
     let functions = BenchFunctions()
     let store = 2 * source.raw.count
     let nodes = [BenchNode.Options(store: store), BenchNode.Options(gpus: 1, store: store)]
@@ -171,8 +195,35 @@ extension RealBench {
           return rate
         }
         for _ in 0..<2 { _ = try await transfer() }
-        return try await median(transfer)
+        var figures = TransferFigures()
+        figures.rate = try await median(transfer)
+        // One small task after the other goes to the other node and back meanwhile.
+        func probe(_ latencies: inout LatencyRecorder) async throws {
+          let start = MonotonicClock.now
+          try await ray.get(ray.submit(functions.remoteNoop), timeout: .seconds(60))
+          latencies.record(MonotonicClock.now.since(start))
+        }
+        for _ in 0..<500 { try await probe(&figures.without) }
+        for _ in 0..<runs {
+          let ref = try await ray.put(source.bytes)
+          let end = ray.submit(functions.remoteNoop, after: [ref])
+          repeat {
+            try await probe(&figures.during)
+          } while await ray.wait(
+            [end], timeout: .microseconds(1)
+          ).ready.isEmpty
+          ray.free([ref])
+          await ray.sleep(.milliseconds(400))
+        }
+        return figures
       }
     }
+  }
+
+  /// How fast an object goes from node to node, and how long small tasks take meanwhile.
+  private struct TransferFigures: Sendable {
+    var rate = 0.0
+    var during = LatencyRecorder()
+    var without = LatencyRecorder()
   }
 }

@@ -61,7 +61,7 @@ import RuntimeCore
 struct ArgumentReader {
   private enum Source {
     case stored([StoredArgument], (ObjectHandle) -> (any Sendable)?)
-    case bytes(UnsafeRawBufferPointer, UnsafeBufferPointer<UnsafeRawBufferPointer>)
+    case bytes(CallInput)
   }
 
   private let source: Source
@@ -73,7 +73,7 @@ struct ArgumentReader {
     source = .stored(arguments, values)
   }
 
-  init(_ input: CallInput) { source = .bytes(input.values, input.objects) }
+  init(_ input: CallInput) { source = .bytes(input) }
 
   /// - Throws: `ValueError` when the bytes are no `Value`: another type was passed by future.
   mutating func read<Value: RemoteValue>(_ type: Value.Type) throws -> Value {
@@ -89,8 +89,11 @@ struct ArgumentReader {
         preconditionFailure("argument \(next) is \(String(describing: found)), not a \(Value.self)")
       }
       return value
-    case .bytes(let values, let objects):
-      return try EncodedValue.read(type, from: try nextBytes(values, objects, type))
+    case .bytes(let input):
+      let before = nextObject
+      let bytes = try nextBytes(input.values, input.objects, type)
+      let owner = nextObject > before ? input.owner(of: before) : nil
+      return try EncodedValue.read(type, from: bytes, owner: owner)
     }
   }
 

@@ -232,8 +232,13 @@ extension ActorState {
 extension CallOutput {
   /// Encodes `value` straight into the memory of result `index`.
   mutating func store<Value: RemoteValue>(_ value: Value, index: Int = 0) throws {
-    try store(index, byteCount: EncodedValue.byteCount(of: value)) {
-      try EncodedValue.write(value, into: $0)
+    let count = EncodedValue.byteCount(of: value)
+    do {
+      try store(index, byteCount: count) { (room: ObjectRoom) in
+        try EncodedValue.write(value, into: room)
+      }
+    } catch let error where StoreIsFull.is(error) {
+      throw StoreIsFull(asked: ByteCount(UInt64(count)))
     }
   }
 }

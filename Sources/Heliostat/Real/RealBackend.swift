@@ -2,6 +2,14 @@ import Primitives
 import RealWorld
 import RuntimeCore
 
+extension StoreIsFull {
+  /// Whether a value was not stored for want of memory.
+  static func `is`(_ error: any Error) -> Bool {
+    if case .noMemory = error as? ValueError { return true }
+    return error is StoreIsFull || error is StoreError
+  }
+}
+
 /// A program on a cluster of the real world.
 final class RealBackend: Backend, @unchecked Sendable {
   private let client: Client
@@ -62,10 +70,11 @@ final class RealBackend: Backend, @unchecked Sendable {
     _ value: Value, size: ByteCount
   ) async throws -> ObjectHandle {
     do {
-      return try await client.put(byteCount: EncodedValue.byteCount(of: value)) { memory in
-        try EncodedValue.write(value, into: memory)
+      return try await client.put(byteCount: EncodedValue.byteCount(of: value)) {
+        (room: ObjectRoom) in
+        try EncodedValue.write(value, into: room)
       }
-    } catch is StoreIsFull {
+    } catch let error where StoreIsFull.is(error) {
       if let lost = client.lost { throw RuntimeError.disconnected(lost) }
       throw RuntimeError.objectStoreFull
     }

@@ -1,3 +1,5 @@
+import RealWorld
+
 /// Whole values as an object of the store or an argument of a task holds them: 8 bytes that tell
 /// the type (its fingerprint, little-endian, and four zeros, which keep what follows aligned), then
 /// the value.
@@ -16,7 +18,17 @@ public enum EncodedValue {
   public static func write<Value: RemoteValue>(
     _ value: Value, into memory: UnsafeMutableRawBufferPointer
   ) throws(ValueError) {
-    var writer = ValueWriter(into: memory)
+    try write(value, into: ObjectRoom(memory))
+  }
+
+  /// The same into room in a store, whose pages are made while it fills; large blocks of bytes are
+  /// copied by several threads.
+  ///
+  /// - Throws: as the other, and `ValueError.noMemory`.
+  public static func write<Value: RemoteValue>(
+    _ value: Value, into room: ObjectRoom
+  ) throws(ValueError) {
+    var writer = ValueWriter(into: room)
     writeHead(Value.fingerprint, into: &writer)
     value.encode(into: &writer)
     if let failure = writer.failure {

@@ -11,6 +11,8 @@ public enum ValueError: Error, Equatable, Sendable, CustomStringConvertible {
   case malformed(type: String, reason: String)
   /// The value cannot be written.
   case notEncodable(type: String, reason: String)
+  /// The store's memory, which was promised, cannot be had.
+  case noMemory(reason: String)
 
   public var description: String {
     switch self {
@@ -22,6 +24,7 @@ public enum ValueError: Error, Equatable, Sendable, CustomStringConvertible {
       "\(type): \(count) bytes are left behind the value"
     case .malformed(let type, let reason): "\(type): the bytes are no such value: \(reason)"
     case .notEncodable(let type, let reason): "\(type): the value cannot be encoded: \(reason)"
+    case .noMemory(let reason): reason
     }
   }
 }

@@ -29,7 +29,9 @@ public final class Client: @unchecked Sendable {
   /// What keeps values in place that the program reads there, by object.
   private var loans: [UInt64: SegmentLoan] = [:]
   private let returned = ReturnedLoans()
-  /// A thread of the node's own process makes the pages of its room itself.
+  /// Maps what was written through the file of another process; made with the first large `put`.
+  private var toucher: PageToucher?
+  /// A thread of the node's own process, which shares its mapping.
   private let isThread: Bool
   private var fetches: [UInt64: [UnsafeContinuation<Void, Never>]] = [:]
   /// Requests that ended before the program came to wait for them.
@@ -70,16 +72,29 @@ public final class Client: @unchecked Sendable {
     return task
   }
 
-  /// Stores an object of `byteCount` bytes, which `write` fills.
+  /// Stores an object of `byteCount` bytes, which `write` fills: all its memory is there.
   ///
-  /// - Throws: what `write` throws; then nothing is stored.
+  /// - Throws: what `write` throws, and then nothing is stored; `StoreIsFull`; `StoreError` when
+  ///   the memory cannot be had.
   public func put(
     byteCount: Int, _ write: (UnsafeMutableRawBufferPointer) throws -> Void
+  ) async throws -> ObjectHandle {
+    try await put(byteCount: byteCount) { (room: ObjectRoom) in
+      try room.prepareAll()
+      try write(room.memory)
+    }
+  }
+
+  /// Stores an object of `byteCount` bytes, which `write` fills: its memory is made while it fills.
+  ///
+  /// - Throws: as the other.
+  public func put(
+    byteCount: Int, filling write: (ObjectRoom) throws -> Void
   ) async throws -> ObjectHandle {
     if byteCount >= StoredValue.segmentThreshold, let segment = core.pointee.segment {
       return try await putLarge(byteCount, segment, write)
     }
-    let object = try core.pointee.put(byteCount, write)
+    let object = try core.pointee.put(byteCount) { try write(ObjectRoom($0)) }
     core.pointee.port.flushLongRuns()
     return object
   }
@@ -87,7 +102,7 @@ public final class Client: @unchecked Sendable {
   /// Writes a value into room that the node gives.
   private func putLarge(
     _ byteCount: Int, _ segment: SharedSegment,
-    _ write: (UnsafeMutableRawBufferPointer) throws -> Void
+    _ write: (ObjectRoom) throws -> Void
   ) async throws -> ObjectHandle {
     tickets += 1
     let ticket = tickets
@@ -97,9 +112,16 @@ public final class Client: @unchecked Sendable {
     guard let grant, grant.key != StoreFrame.denied,
       grant.offset <= segment.byteCount - byteCount
     else { throw StoreIsFull(asked: ByteCount(UInt64(byteCount))) }
-    if isThread { try segment.commit(at: grant.offset, count: byteCount) }
-    try write(
-      UnsafeMutableRawBufferPointer(start: segment.base + grant.offset, count: byteCount))
+    do {
+      try write(
+        ObjectRoom(
+          UnsafeMutableRawBufferPointer(start: segment.base + grant.offset, count: byteCount),
+          of: segment))
+    } catch {
+      core.pointee.returnRoom(grant.key)
+      throw error
+    }
+    if !isThread { mapLater(segment, grant.offset, byteCount) }
     let object = core.pointee.putRoom(grant.key, byteCount)
     core.pointee.port.flushLongRuns()
     return object
@@ -115,6 +137,15 @@ public final class Client: @unchecked Sendable {
   func cancelChildren() {
     core.pointee.cancelChildren()
     _ = core.pointee.port.flush()
+  }
+
+  /// What was written through the file is mapped in the background: the next object in its place is
+  /// written at the speed of memory.
+  private func mapLater(_ segment: SharedSegment, _ offset: Int, _ count: Int) {
+    if segment.isTouched(at: offset, count: count) { return }
+    if toucher == nil { toucher = PageToucher(segment) }
+    toucher?.revisit(from: offset)
+    toucher?.raise(to: offset + count)
   }
 
   /// Sends what `free` has gathered.

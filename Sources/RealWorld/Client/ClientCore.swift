@@ -145,6 +145,12 @@ struct ClientCore: ~Copyable {
     return object
   }
 
+  /// Room that was given and is not used after all.
+  mutating func returnRoom(_ key: UInt64) {
+    try? StoreFrame.encode(
+      StoreFrame.roomReturned, key, from: address, to: raylet, into: &port.writer)
+  }
+
   private mutating func putIntoDriver(_ byteCount: Int) {
     let size = ByteCount(UInt64(byteCount))
     if let recorder { recorder.pointee.put(size, by: address, at: MonotonicClock.now) }

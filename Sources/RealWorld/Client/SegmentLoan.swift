@@ -5,10 +5,17 @@ import Synchronization
 final class ReturnedLoans: Sendable {
   private let numbers = Mutex<[UInt64]>([])
   private let hasAny = Atomic<Bool>(false)
+  private let wake: (@Sendable () -> Void)?
+
+  /// - Parameter wake: wakes who gives them back; nil when that one is awake often enough.
+  init(_ wake: (@Sendable () -> Void)? = nil) { self.wake = wake }
+
+  var isEmpty: Bool { !hasAny.load(ordering: .relaxed) }
 
   func add(_ number: UInt64) {
     numbers.withLock { $0.append(number) }
     hasAny.store(true, ordering: .releasing)
+    wake?()
   }
 
   func take() -> [UInt64] {

@@ -13,6 +13,17 @@ public struct ClusterSettings: Codable, Sendable {
   public var placement: String
   public var dispatch: String
   public var resourceNames: ResourceNames
+  /// Where nodes put objects that do not fit into their memory, unless a node names a place of its
+  /// own; nil for `temporaryDirectory`.
+  public var spillDirectory: String?
+
+  /// What the environment variable TMPDIR names, or /tmp.
+  public static var temporaryDirectory: String {
+    guard let place = ProcessInfo.processInfo.environment["TMPDIR"], !place.isEmpty else {
+      return "/tmp"
+    }
+    return place
+  }
 
   /// Parameters for a real cluster: workers take pipelines, and a node may run further ahead of the
   /// GCS than in 2018, because a turn commits hundreds of completions at once.
@@ -58,6 +69,7 @@ public struct ClusterSettings: Codable, Sendable {
       placement: try PolicyRegistry.placement(PolicySpec(parsing: placement)),
       dispatch: try PolicyRegistry.dispatch(PolicySpec(parsing: dispatch)), seed: seed)
     plan.resourceNames = resourceNames
+    if let spillDirectory { plan.spillDirectory = spillDirectory }
     return plan
   }
 }
@@ -73,8 +85,8 @@ struct Member: Codable, Sendable, Equatable {
 enum Introduction: Codable, Sendable {
   /// A node that wants to join; the head answers with a `Welcome`.
   case join(endpoint: String, resources: ResourceVector, names: [String], nonce: UInt64)
-  /// A node that has joined connects to another one.
-  case member(NodeID)
+  /// A node that has joined connects to another one, and is reached at `endpoint`.
+  case member(NodeID, endpoint: String)
   /// A connection for the objects of a node.
   case bulk(NodeID)
   /// A program that wants to use the cluster through this node.

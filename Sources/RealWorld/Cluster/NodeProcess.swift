@@ -21,6 +21,9 @@ public final class NodeProcess: @unchecked Sendable {
     /// For the head: what holds for the whole cluster.
     public var settings = ClusterSettings()
     public var transport = TransportConfiguration()
+    /// Where this node puts objects that do not fit into its memory; nil for what the cluster's
+    /// settings say.
+    public var spillDirectory: String?
     /// How long the loop and the workers look for work before they sleep.
     public var spin = TimeSpan.microseconds(50)
     public var workers = NodeWorkers.threads
@@ -46,18 +49,19 @@ public final class NodeProcess: @unchecked Sendable {
   /// Ends when the node has to: its head is gone.
   public let ended: EventLoopFuture<End>
 
-  private let loop: any EventLoop
+  let loop: any EventLoop
   private let logger: Logger
   private let functions: FunctionTable
   private let transport: TransportConfiguration
-  private let shell: NodeShell
+  let shell: NodeShell
   private let host: LoopHost
   private let spinner: LoopSpinner
+  let lanes: BulkLanes
   private let listener: Listener
   private let endPromise: EventLoopPromise<End>
   private let hello: Hello
   private var members: [Member]
-  private var links: [NodeID: Link] = [:]
+  private(set) var links: [NodeID: Link] = [:]
   private var peers: [ObjectIdentifier: PeerLink] = [:]
   private var drivers: [UInt64: Int] = [:]
   private var joins: [UInt64: NodeID] = [:]
@@ -87,6 +91,8 @@ public final class NodeProcess: @unchecked Sendable {
       var node = NodeID(0)
       var settings = options.settings
       var members: [Member] = []
+      var options = options
+      options.transport.partsAbove = options.transport.partsAbove ?? NodeCore.bulkThreshold / 2
       let late = LateDelegate()
       var headLink: SocketLink?
       if let head = options.head {
@@ -110,6 +116,7 @@ public final class NodeProcess: @unchecked Sendable {
       var plan = try settings.plan(
         node: node, description: options.description,
         nodes: options.head == nil ? [resources] : members.map(\.resources))
+      if let directory = options.spillDirectory { plan.spillDirectory = directory }
       plan.recording = try options.recording?(node)
       let host = LoopHost(loop, spinner)
       var makeProcesses: ((SharedSegment) throws -> ProcessWorkers)?
@@ -170,14 +177,24 @@ public final class NodeProcess: @unchecked Sendable {
     endPromise = loop.makePromise(of: End.self)
     ended = endPromise.futureResult
     nextNode = 1
+    var bulkHello = hello
+    bulkHello.role = .data
+    bulkHello.payload = Introduction.bulk(node).encodedBytes()
+    lanes = BulkLanes(
+      bulkHello, configuration: options.transport, on: loop, shell: shell, logger: logger)
+    for member in members where member.node != node {
+      lanes.endpoints[member.node] = member.endpoint
+    }
+    shell.core.pointee.bulk = options.transport.bulkConnections > 0 ? lanes : nil
   }
 
   /// Takes what comes before the process is there.
   private final class Door: @unchecked Sendable {
     var process: NodeProcess?
+    static let notReady = "the node is still starting: try again"
 
     func accept(_ hello: Hello) -> Acceptance {
-      process?.accept(hello) ?? .refuse("the node is still starting: try again")
+      process?.accept(hello) ?? .refuse(Self.notReady)
     }
     func established(_ link: SocketLink) {
       if let process { process.established(link) } else { link.close(reason: "not ready") }
@@ -199,12 +216,25 @@ public final class NodeProcess: @unchecked Sendable {
 
   private func connect(to member: Member) async throws {
     var hello = hello
-    hello.payload = Introduction.member(node).encodedBytes()
+    hello.payload = Introduction.member(node, endpoint: "\(self.endpoint)").encodedBytes()
     let late = LateDelegate()
-    let link = try await Connector.connect(
-      to: try Endpoint(parsing: member.endpoint), on: loop, as: hello, configuration: transport,
-      retry: RetryPolicy(attempts: 3), logger: logger, delegate: late
-    ).get()
+    var attempt = 1
+    var connected: SocketLink?
+    while connected == nil {
+      do {
+        connected = try await Connector.connect(
+          to: try Endpoint(parsing: member.endpoint), on: loop, as: hello,
+          configuration: transport, retry: RetryPolicy(attempts: 3), logger: logger, delegate: late
+        ).get()
+      } catch let error as TransportError
+        where attempt < 100 && error.description.contains(Door.notReady)
+      {
+        // It joined at the same time, and takes a moment longer.
+        attempt += 1
+        try await loop.scheduleTask(in: .milliseconds(20)) {}.futureResult.get()
+      }
+    }
+    guard let link = connected else { return }
     try await loop.submit { late.attach(self.adopt(link, as: .node(member.node))) }.get()
   }
 
@@ -231,7 +261,12 @@ public final class NodeProcess: @unchecked Sendable {
       nextNode += 1
       joins[nonce] = number
       return .accept(payload: Welcome.joined(number, settings, members).encodedBytes())
-    case .member, .bulk:
+    case .bulk(let number):
+      guard links[number] != nil else {
+        return .refuse("node \(number.index) is not connected to node \(node.index)")
+      }
+      return .accept(payload: Welcome.connected.encodedBytes())
+    case .member:
       return .accept(payload: Welcome.connected.encodedBytes())
     case .driver(let nonce, let sharesMemory):
       let number = Int(node.index) << 16 | nextDriver
@@ -252,17 +287,20 @@ public final class NodeProcess: @unchecked Sendable {
     case .join(let endpoint, let resources, _, let nonce):
       guard let number = joins.removeValue(forKey: nonce) else { return }
       members.append(Member(node: number, endpoint: endpoint, resources: resources))
+      lanes.endpoints[number] = endpoint
       link.delegate = adopt(link, as: .node(number))
       logger.info("node \(number.index) joins from \(link.address), reached at \(endpoint)")
-    case .member(let number):
+    case .member(let number, let endpoint):
+      lanes.endpoints[number] = endpoint
       link.delegate = adopt(link, as: .node(number))
-    case .bulk:
-      link.close(reason: "no bulk connections yet")
+    case .bulk(let number):
+      lanes.receive(from: number, over: link)
     case .driver(let nonce, let sharesMemory):
       guard let number = drivers.removeValue(forKey: nonce) else { return }
       let address = Address.driver(number)
       let peer = adopt(link, as: .driver(address))
       shell.core.pointee.port(peer.port).pointee.sharesMemory = sharesMemory
+      if sharesMemory { shell.core.pointee.programCame() }
       link.delegate = peer
       logger.debug("driver \(number) connects from \(link.address)")
     }
@@ -322,6 +360,9 @@ public final class NodeProcess: @unchecked Sendable {
 
   private func ended(_ peer: PeerLink, _ reason: LinkEnd) {
     peers[ObjectIdentifier(peer)] = nil
+    if case .driver = peer.kind, shell.core.pointee.port(peer.port).pointee.sharesMemory {
+      shell.core.pointee.programWent()
+    }
     switch peer.kind {
     case .driver(let address):
       end(address, peer.port, reason)
@@ -330,6 +371,7 @@ public final class NodeProcess: @unchecked Sendable {
       links[number] = nil
       shell.core.pointee.disconnect(.raylet(number))
       shell.core.pointee.count(nodes: links.count + 1)
+      lanes.nodeLost(number)
       if isStopping { return }
       if number == NodeID(0) {
         logger.error("the head is gone (\(reason)): this node ends")
@@ -388,6 +430,7 @@ public final class NodeProcess: @unchecked Sendable {
     try? await listener.close().get()
     try? await loop.submit { [self] in
       for link in links { link.close(reason: "the node stops") }
+      lanes.stop()
       host.detach()
       shell.core.pointee.endRecording()
     }.get()

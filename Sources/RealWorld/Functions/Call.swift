@@ -8,6 +8,19 @@ public struct CallInput: @unchecked Sendable {
   /// The objects that it was given by future, in order. Their bytes lie in the node's object store
   /// and stay valid until the function returns.
   public let objects: UnsafeBufferPointer<UnsafeRawBufferPointer>
+  /// Nil when no large object is among them.
+  var owners: ArgumentOwners?
+
+  /// What keeps the bytes of object `index` in place beyond the call, for values that are read where
+  /// they lie; nil when they are to be copied.
+  public func owner(of index: Int) -> AnyObject? { owners?.loans[index] }
+}
+
+/// What keeps the large arguments of one call in place, by number.
+final class ArgumentOwners: Sendable {
+  let loans: [SegmentLoan?]
+
+  init(_ loans: [SegmentLoan?]) { self.loans = loans }
 }
 
 /// Where a function puts its results.
@@ -24,12 +37,26 @@ public struct CallOutput: ~Copyable {
   public mutating func store(
     _ index: Int, byteCount: Int, _ write: (UnsafeMutableRawBufferPointer) throws -> Void
   ) throws {
+    try store(index, byteCount: byteCount) { (room: ObjectRoom) in
+      try room.prepareAll()
+      try write(room.memory)
+    }
+  }
+
+  /// The same into memory that is made while it fills.
+  ///
+  /// - Throws: as the other, and `StoreError` when the memory cannot be had.
+  public mutating func store(
+    _ index: Int, byteCount: Int, filling write: (ObjectRoom) throws -> Void
+  ) throws {
     precondition(index < count, "result \(index) of a task with \(count) results")
     precondition(results[index] == nil, "result \(index) was stored twice")
     if byteCount == 0 { return }
     if byteCount <= StoredValue.inlineLimit {
       var words: InlineArray<2, UInt64> = .init(repeating: 0)
-      try withUnsafeMutableBytes(of: &words) { try write(.init(rebasing: $0[..<byteCount])) }
+      try withUnsafeMutableBytes(of: &words) {
+        try write(ObjectRoom(.init(rebasing: $0[..<byteCount])))
+      }
       results[index] = withUnsafeBytes(of: words) {
         StoredValue(copying: .init(rebasing: $0[..<byteCount]))
       }
@@ -42,18 +69,24 @@ public struct CallOutput: ~Copyable {
       : StoredValue(
         .heap, at: .allocate(byteCount: byteCount, alignment: 16), count: byteCount)
     results[index] = value
-    try write(UnsafeMutableRawBufferPointer(start: value.address, count: byteCount))
+    let memory = UnsafeMutableRawBufferPointer(start: value.address, count: byteCount)
+    try write(isLarge ? ObjectRoom(memory, of: room.segment) : ObjectRoom(memory))
   }
 }
 
 /// A node's object store has no room for a result.
 public struct StoreIsFull: Error, CustomStringConvertible {
   public let asked: ByteCount
+
+  public init(asked: ByteCount) { self.asked = asked }
+
   public var description: String { "the node's object store has no room for \(asked)" }
 }
 
 /// How a worker asks its node for room in shared memory.
 protocol ResultRoom {
+  /// Where room lies.
+  var segment: SharedSegment { get }
   func reserve(_ byteCount: Int) throws(StoreIsFull) -> StoredValue
 }
 

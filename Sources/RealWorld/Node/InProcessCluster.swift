@@ -18,8 +18,10 @@ public final class InProcessCluster: @unchecked Sendable {
     self.spin = spin
     thread = PumpThread(name: "node", spin: spin)
     let host = thread
+    // Worker processes read and write large objects in place.
+    let sharesMemory = if case .processes = workers { true } else { false }
     node = try NodeShell(
-      plan, functions: functions, spin: spin, host: host,
+      plan, functions: functions, spin: spin, sharesMemory: sharesMemory, host: host,
       processes: try ProcessWorkers.maker(
         workers, plan, functions: functions, spin: spin, logger: logger,
         wakeNode: { host.wake() }))

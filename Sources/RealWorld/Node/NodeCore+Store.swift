@@ -14,18 +14,6 @@ struct SegmentAccess: Sendable {
   let segment: SharedSegment
 
   init(_ segment: SharedSegment) { self.segment = segment }
-
-  /// Makes the pages of a place, if they are not there yet; false when /dev/shm is full.
-  func commit(_ value: StoredValue) -> Bool {
-    guard let address = value.address else { return false }
-    do throws(StoreError) {
-      try segment.commit(
-        at: UnsafeRawPointer(address) - UnsafeRawPointer(segment.base), count: value.count)
-      return true
-    } catch {
-      return false
-    }
-  }
 }
 
 extension NodeCore {
@@ -36,8 +24,25 @@ extension NodeCore {
     return min(bytes + bytes / 8 + (64 << 20), 1 << 42)
   }
 
-  static func memory(_ segment: SharedSegment) throws -> ObjectMemory {
-    ObjectMemory(segment: segment, spillDirectory: try SpillDirectory(in: "/tmp"))
+  static func memory(_ segment: SharedSegment, _ plan: NodePlan) throws -> ObjectMemory {
+    ObjectMemory(
+      segment: segment, spillDirectory: try SpillDirectory(in: plan.spillDirectory))
+  }
+
+  // MARK: Programs of this host
+
+  /// A program has connected that may put large objects: memory for them gets its pages ahead.
+  mutating func programCame() {
+    programs += 1
+    if programs > 1 || memory.segment.isPrivate { return }
+    let most = min(plan.storeAhead, plan.description.store).bytes
+    let available = (availableMemory()?.bytes ?? .max) / 8
+    memory.expectPrograms(ahead: Int(clamping: min(most, available)))
+  }
+
+  mutating func programWent() {
+    programs -= 1
+    if programs == 0 { memory.expectPrograms(ahead: 0) }
   }
 
   // MARK: Frames of the layer above the protocol
@@ -52,6 +57,12 @@ extension NodeCore {
     case StoreFrame.loanReturned:
       let (loan, _, _) = try StoreFrame.decode(frame)
       loanReturned(loan, by: number)
+    case StoreFrame.roomReturned:
+      let (key, _, _) = try StoreFrame.decode(frame)
+      if grants[key] == number {
+        grants.remove(key)
+        try? memory.abort(key)
+      }
     case ChunkFrame.kind where port.pointee.client == nil: try receiveChunk(frame)
     default:
       throw FrameError(.unknownValue, "kind of frame", found: UInt64(frame[4]), expected: 0)
@@ -90,11 +101,12 @@ extension NodeCore {
   }
 
   /// Ends the writing of room that was given.
-  private mutating func sealed(_ key: UInt64) -> ObjectMemory.Extent? {
+  mutating func sealed(_ key: UInt64) -> ObjectMemory.Extent? {
     do throws(StoreError) {
       try memory.seal(key)
       let extent = try memory.get(key)
       try memory.release(key)
+      memory.written(extent)
       return extent
     } catch {
       return nil
@@ -110,15 +122,39 @@ extension NodeCore {
     let (id, _) = try ValueFrame.decode(frame)
     if let producer = specs.find(id.producer) {
       let object = ObjectHandle(producer: producer, index: id.index)
-      if let value = values[object.key], value.form == .onDisk { makeRoom(value.count) }
-      if let value = values.pointer(object.key), bringBack(value) {
+      if let value = values[object.key], value.form == .onDisk {
+        bringBack(object, .client(port: number, header.source))
+        return
+      }
+      if let value = values.pointer(object.key) {
         try attach(value, of: object, from: rayletAddress, to: header.source, number, port)
         return
       }
     }
+    try sayNothing(of: id, to: header.source, port)
+  }
+
+  private func sayNothing(
+    of id: ObjectID, to target: Address, _ port: UnsafeMutablePointer<Port>
+  ) throws(FrameError) {
     try ValueFrame.encode(
-      id, .bytes(UnsafeRawBufferPointer(start: nil, count: 0)), from: rayletAddress,
-      to: header.source, into: &port.pointee.writer)
+      id, .bytes(UnsafeRawBufferPointer(start: nil, count: 0)), from: rayletAddress, to: target,
+      into: &port.pointee.writer)
+  }
+
+  /// Answers a client that has waited for the disk.
+  mutating func answer(_ object: ObjectHandle, to target: Address, _ number: UInt32) {
+    let port = port(number)
+    do throws(FrameError) {
+      if let value = values.pointer(object.key), value.pointee.form != .onDisk {
+        try attach(value, of: object, from: rayletAddress, to: target, number, port)
+        return
+      }
+    } catch {
+      // Too long for a frame: as if there was nothing.
+    }
+    let id = ObjectID(producer: specs[object.producer].id, index: object.index)
+    try? sayNothing(of: id, to: target, port)
   }
 
   /// Sends a value ahead of the news that it is there, if it is small; else how large it is.
@@ -158,7 +194,7 @@ extension NodeCore {
       to: target, into: &port.pointee.writer)
   }
 
-  private mutating func loanReturned(_ number: UInt64, by port: UInt32) {
+  mutating func loanReturned(_ number: UInt64, by port: UInt32) {
     guard let loan = loans[number], loan.port == port else { return }
     loans.remove(number)
     try? memory.release(loan.memoryKey)
@@ -175,27 +211,27 @@ extension NodeCore {
   ) throws(FrameError) {
     let header = try FrameHeader(reading: frame)
     let (ticket, count, _) = try StoreFrame.decode(frame)
-    var key = StoreFrame.denied
-    var offset: UInt64 = 0
-    if count <= plan.description.store.bytes,
-      let value = reserve(Int(count), commit: !port.pointee.isThread), let address = value.address
-    {
-      key = value.key
-      offset = UInt64(UnsafeRawPointer(address) - UnsafeRawPointer(memory.segment.base))
-      grants.set(key, number)
+    guard count <= plan.description.store.bytes else {
+      try StoreFrame.encode(
+        StoreFrame.roomGranted, ticket, StoreFrame.denied, 0, from: rayletAddress,
+        to: header.source, into: &port.pointee.writer)
+      return
     }
-    try StoreFrame.encode(
-      StoreFrame.roomGranted, ticket, key, offset, from: rayletAddress, to: header.source,
-      into: &port.pointee.writer)
+    let asker = DiskWork.Asker.client(port: number, header.source, ticket: ticket)
+    wish(DiskWork.Wish(asker: asker, count: Int(count)))
   }
 
   /// Makes room for an object that is about to be written; nil when there is none. Its pages are made
-  /// by the writer, unless that is another process.
-  mutating func reserve(_ count: Int, commit: Bool = false) -> StoredValue? {
+  /// by the writer.
+  mutating func reserve(_ count: Int) -> StoredValue? {
     makeRoom(count)
+    // Some of the rest is for what has to come back from disk, also when the disk is full.
+    let used = Int(clamping: memory.used.bytes)
+    let headroom = min(32 << 20, memory.segment.byteCount / 4)
+    if count > memory.segment.byteCount - headroom - used { return nil }
     nextMemoryKey += 1
     do throws(StoreError) {
-      let extent = try memory.create(nextMemoryKey, count: count, commit: commit)
+      let extent = try memory.create(nextMemoryKey, count: count, commit: false)
       return StoredValue(
         .segment, at: memory.segment.base + extent.offset, count: count, key: nextMemoryKey)
     } catch {
@@ -204,7 +240,7 @@ extension NodeCore {
   }
 
   /// Has the raylet spill what it may, so that so many bytes fit.
-  private mutating func makeRoom(_ count: Int) {
+  mutating func makeRoom(_ count: Int) {
     handle(
       Envelope(
         message: .roomRequested(ByteCount(UInt64(count))), source: rayletAddress,
@@ -229,53 +265,5 @@ extension NodeCore {
     } else {
       value.deallocate()
     }
-  }
-
-  // MARK: Disk
-
-  /// The raylet counts an object as on disk: so it goes there. What cannot, for want of disk, stays.
-  mutating func spill(_ object: ObjectHandle) {
-    guard let value = values.pointer(object.key) else { return }
-    switch value.pointee.form {
-    case .inline, .onDisk: return
-    case .heap:
-      nextMemoryKey += 1
-      do throws(StoreError) {
-        try memory.put(nextMemoryKey, value.bytes)
-        try memory.spill(nextMemoryKey)
-      } catch {
-        return
-      }
-      let count = value.pointee.count
-      value.pointee.deallocate()
-      value.pointee = StoredValue(.onDisk, at: nil, count: count, key: nextMemoryKey)
-    case .segment:
-      do throws(StoreError) { try memory.spill(value.pointee.key) } catch { return }
-      value.pointee = StoredValue(
-        .onDisk, at: nil, count: value.pointee.count, key: value.pointee.key)
-    }
-  }
-
-  /// Reads a value back from disk if it is there; false when there is no room or the disk failed: then
-  /// the raylet goes on, and readers find no bytes.
-  private mutating func bringBack(_ value: UnsafeMutablePointer<StoredValue>) -> Bool {
-    guard value.pointee.form == .onDisk else { return true }
-    let key = value.pointee.key
-    do throws(StoreError) {
-      try memory.restore(key)
-      let extent = try memory.get(key)
-      try memory.release(key)
-      value.pointee = StoredValue(
-        .segment, at: memory.segment.base + extent.offset, count: extent.count, key: key)
-      return true
-    } catch {
-      return false
-    }
-  }
-
-  mutating func restore(_ object: ObjectHandle, _ slot: UInt32) {
-    if let value = values.pointer(object.key) { _ = bringBack(value) }
-    queue.append(
-      Envelope(message: .objectRestored(slot), source: rayletAddress, target: rayletAddress))
   }
 }

@@ -9,35 +9,61 @@ struct DelayedChunk: BitwiseCopyable {
   var port: UInt32
 }
 
+/// Connections for the bytes of objects alone. What they have to say comes in later turns.
+protocol BulkCarrier: AnyObject {
+  /// Takes a chunk over, head and bytes. False when there is no such way to the node: then the chunk
+  /// goes with everything else.
+  func carry(
+    _ head: UnsafeRawBufferPointer, _ bytes: UnsafeRawBufferPointer, of transfer: Transfer
+  ) -> Bool
+}
+
 extension NodeCore {
+  /// Objects from this size on go over the connections that are for objects alone, if there are any.
+  static let bulkThreshold = 64 << 10
+
   // MARK: Sending
 
   /// Sends a chunk of an object to another node.
   mutating func send(_ transfer: Transfer) {
+    if !abandoned.isEmpty, abandoned.contains(transfer.push) {
+      if transfer.index + 1 == transfer.count { abandoned.remove(transfer.push) }
+      chunkLeft(transfer.push)
+      return
+    }
     let target = Address.raylet(transfer.to)
-    guard let number = bulkPort(to: transfer.to), let value = chunkSource(transfer) else {
+    guard let number = controlPort(to: transfer.to), port(number).pointee.isOpen else {
       // The node has gone: the push runs empty.
       chunkLeft(transfer.push)
       return
     }
     let port = port(number)
+    let source = values.pointer(transfer.object.key)
+    let value = source?.bytes ?? UnsafeRawBufferPointer(start: nil, count: 0)
     let chunk = max(plan.parameters.chunkSize.bytes, transfer.objectSize.bytes / 65_535 + 1)
     let start = Int(chunk) * Int(transfer.index)
+    if source?.pointee.form == .onDisk {
+      bringBack(transfer.object, .chunk(transfer))
+      return
+    }
     // An error's text travels in the place of the value, though it counts for nothing.
     let length = transfer.status.isError ? value.count : Int(transfer.bytes)
     let count = min(length, max(0, value.count - start))
+    let bytes = UnsafeRawBufferPointer(start: value.baseAddress.map { $0 + start }, count: count)
     let frame = ChunkFrame(
       object: ObjectID(producer: specs[transfer.object.producer].id, index: transfer.object.index),
       index: transfer.index, count: transfer.count,
       size: ByteCount(UInt64(value.count)), offset: ByteCount(UInt64(start)),
       status: transfer.status)
     do throws(FrameError) {
+      if let bulk, value.count >= Self.bulkThreshold {
+        var head = FrameWriter()
+        try frame.encode(payloadCount: count, from: rayletAddress, to: target, into: &head)
+        if bulk.carry(head.bytes, bytes, of: transfer) { return }
+      }
       try frame.encode(
         payloadCount: count, from: rayletAddress, to: target, into: &port.pointee.writer)
-      if count > 0, let base = value.baseAddress {
-        try port.pointee.writer.append(
-          contentsOf: UnsafeRawBufferPointer(start: base + start, count: count))
-      }
+      if count > 0 { try port.pointee.writer.append(contentsOf: bytes) }
     } catch {
       // Chunks are far below the limit of a frame.
       preconditionFailure("a chunk of \(count) bytes does not fit a frame: \(error)")
@@ -50,17 +76,43 @@ extension NodeCore {
     }
   }
 
-  private func chunkSource(_ transfer: Transfer) -> UnsafeRawBufferPointer? {
-    guard let value = values.pointer(transfer.object.key) else {
-      return UnsafeRawBufferPointer(start: nil, count: 0)
+  /// The disk that had an object failed in the midst of a push: the receiver hears that it is lost.
+  mutating func lose(_ transfer: Transfer) {
+    if transfer.count > 1 {
+      if transfer.index + 1 < transfer.count { abandon(transfer.push) }
+      chunkLeft(transfer.push)
     }
-    return value.bytes
+    guard let number = controlPort(to: transfer.to), port(number).pointee.isOpen else { return }
+    sendLoss(of: transfer.object, to: .raylet(transfer.to), port(number))
   }
 
-  private mutating func chunkLeft(_ push: PushID) {
+  private func sendLoss(
+    of object: ObjectHandle, to target: Address, _ port: UnsafeMutablePointer<Port>
+  ) {
+    let frame = ChunkFrame(
+      object: ObjectID(producer: specs[object.producer].id, index: object.index), index: 0,
+      count: 1, size: .zero, offset: .zero, status: .objectLost)
+    // A head alone: it always fits.
+    try? frame.encode(
+      payloadCount: 0, from: rayletAddress, to: target, into: &port.pointee.writer)
+  }
+
+  /// A chunk has left, or will never have to.
+  mutating func chunkLeft(_ push: PushID) {
     if push == .single { return }
     queue.append(
       Envelope(message: .chunkSent(push), source: rayletAddress, target: rayletAddress))
+  }
+
+  /// The rest of a push is not sent: its receiver will ask again, or nobody. Only for a push of which
+  /// chunks are still to come.
+  mutating func abandon(_ push: PushID) { abandoned.insert(push) }
+
+  /// What was under way to a node may have been lost: it is told that it has to ask again.
+  mutating func refuse(_ object: ObjectHandle, to node: NodeID) {
+    queue.append(
+      Envelope(
+        message: .objectRefused(object), source: rayletAddress, target: .raylet(node)))
   }
 
   /// Chunks that waited for a peer's way, and have left or never will.
@@ -75,63 +127,5 @@ extension NodeCore {
       }
     }
     drain()
-  }
-
-  // MARK: Receiving
-
-  /// A chunk of an object that this node pulls: its bytes go where the object will lie.
-  mutating func receiveChunk(_ frame: UnsafeRawBufferPointer) throws(FrameError) {
-    let (header, chunk, payload) = try ChunkFrame.decode(frame)
-    guard header.source.role == .raylet, let producer = specs.find(chunk.object.producer) else {
-      return
-    }
-    let object = ObjectHandle(producer: producer, index: chunk.object.index)
-    guard raylet.pointee.isPulling(object) else { return }
-    specs.retain(producer)
-    borrowed.append(producer)
-    if payload > 0 {
-      guard let place = place(of: object, chunk) else {
-        handle(
-          Envelope(
-            message: .chunkArrived(object, index: 0, count: 1, .zero, .storeFull),
-            source: header.source, target: rayletAddress))
-        return
-      }
-      (place + Int(chunk.offset.bytes)).copyMemory(
-        from: frame.baseAddress! + ChunkFrame.headByteCount, byteCount: payload)
-    }
-    handle(
-      Envelope(
-        message: .chunkArrived(
-          object, index: chunk.index, count: chunk.count,
-          chunk.status.isError ? .zero : chunk.size, chunk.status),
-        source: header.source, target: rayletAddress))
-    if let value = values.pointer(object.key), value.pointee.form == .segment,
-      chunk.index + 1 == chunk.count
-    {
-      try? memory.seal(value.pointee.key)
-    }
-    if !raylet.pointee.isPulling(object) && !raylet.pointee.holds(object) { drop(object) }
-  }
-
-  /// Where the bytes of an object that arrives in chunks go; made with the first of them.
-  private mutating func place(
-    of object: ObjectHandle, _ chunk: ChunkFrame
-  ) -> UnsafeMutableRawPointer? {
-    let count = Int(chunk.size.bytes)
-    if let known = values.pointer(object.key) {
-      return known.pointee.count == count ? known.pointee.address : nil
-    }
-    let value: StoredValue
-    if count < StoredValue.segmentThreshold {
-      value = StoredValue(
-        .heap, at: .allocate(byteCount: max(16, count), alignment: 16), count: count)
-    } else if let reserved = reserve(count, commit: true) {
-      value = reserved
-    } else {
-      return nil
-    }
-    values.set(object.key, value)
-    return value.address
   }
 }

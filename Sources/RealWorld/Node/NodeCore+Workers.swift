@@ -21,7 +21,7 @@ extension NodeCore {
           message: .workerStarted(worker.number), source: rayletAddress, target: rayletAddress))
     case .abandoned: dropArguments(of: report.task)
     case .lost: lose(worker)
-    case .result, .finished, .roomWanted, .roomReturned: break
+    case .result, .finished, .roomWanted, .roomReturned, .loanReturned: break
     }
   }
 
@@ -35,6 +35,7 @@ extension NodeCore {
     // Nobody else reads these any more.
     _ = worker.commands.publish()
     while let command = worker.commands.popFirst() { dropArguments(of: command.task) }
+    abandonHeld(for: worker.number)
     if let address = port(worker.port).pointee.client { disconnect(address) }
     closePort(worker.port)
     workerNews.append(.lost(port: worker.port))

@@ -33,6 +33,11 @@ public struct NodePlan: Sendable {
   public var seed: UInt64
   /// The names behind the lanes of every resource vector.
   public var resourceNames = ResourceNames()
+  /// Memory of the store that gets its pages ahead in the background while programs of other
+  /// processes of this host are connected; at most an eighth of what the machine has left.
+  public var storeAhead = ByteCount(1 << 30)
+  /// Where objects go that do not fit into memory; must exist.
+  public var spillDirectory = ClusterSettings.temporaryDirectory
   /// Where everything that the machines of this node and of its process's programs hear is written
   /// down; nil for nowhere.
   public var recording: (any RecordingOutput)?
@@ -96,6 +101,10 @@ struct NodeCore: ~Copyable {
   /// The bytes of large objects, in the segment that other processes of this host read.
   var memory: ObjectMemory
   var nextMemoryKey: UInt64 = 0
+  /// What is on its way between memory and disk, and who waits for that.
+  var disk = DiskWork()
+  /// Programs that write into the segment from other processes of this host.
+  var programs = 0
   /// Room that was given and not used yet, by memory key: whose it is, by port.
   var grants = WordMap<UInt32>()
   /// Values that clients read in place, by the loan's number.
@@ -105,6 +114,13 @@ struct NodeCore: ~Copyable {
   var cancellations = 0
   /// Transfers whose chunks the peer's way cannot take now: they have not left.
   var delayed = RingQueue<DelayedChunk>()
+  /// The ways for objects alone, where there are any; goes after the core.
+  unowned(unsafe) var bulk: (any BulkCarrier)?
+  /// Pushes whose rest is not sent.
+  var abandoned: Set<PushID> = []
+  /// Objects on their way to this node, by key.
+  var arrivals: [UInt64: Arrival] = [:]
+  var nextArrival: UInt64 = 0
   /// By worker number.
   private(set) var workers: UnsafeMutablePointer<Unmanaged<Worker>?>
   /// The way to each: beside the worker, so that a task sent there counts no reference.
@@ -237,8 +253,8 @@ struct NodeCore: ~Copyable {
     }
   }
 
-  /// The way for objects to another node.
-  func bulkPort(to node: NodeID) -> UInt32? { nodePorts[UInt64(node.index)] }
+  /// The way to another node.
+  func controlPort(to node: NodeID) -> UInt32? { nodePorts[UInt64(node.index)] }
 
   private func portNumber(of target: Address) -> UInt32? {
     switch target.role {
@@ -370,6 +386,7 @@ struct NodeCore: ~Copyable {
   /// A node has gone: machines of this process hear of it.
   mutating func lose(_ node: NodeID) {
     handle(Envelope(message: .nodeLost(node), source: rayletAddress, target: rayletAddress))
+    sweepArrivals()
     for i in 0..<schedulerCount {
       handle(
         Envelope(
@@ -503,12 +520,20 @@ struct NodeCore: ~Copyable {
 
   // MARK: Workers
 
+  @inline(__always)
   private mutating func execute(_ task: TaskHandle, on worker: WorkerID) {
+    if disk.isUsed, !canStart(task, on: worker) { return }
+    start(task, on: worker)
+  }
+
+  mutating func start(_ task: TaskHandle, on worker: WorkerID) {
     let spec = specs[task]
     var command = WorkerCommand(
       task: task, function: spec.function, returns: spec.returns, work: spec.work,
       outputSize: spec.outputSize, arguments: nil, id: spec.id)
-    if spec.argumentCount > 0 || spec.valueBytes > 0 { command.arguments = gather(task) }
+    if spec.argumentCount > 0 || spec.valueBytes > 0 {
+      command.arguments = gather(task, for: worker)
+    }
     if !commands[Int(worker.index)]!.append(command) {
       preconditionFailure("worker \(worker.index) was sent more tasks than it takes")
     }
@@ -543,15 +568,23 @@ struct NodeCore: ~Copyable {
   }
 
   /// Puts the arguments of a task where its worker reads them.
-  private mutating func gather(_ task: TaskHandle) -> UnsafeMutablePointer<ArgumentBlock>? {
+  private mutating func gather(
+    _ task: TaskHandle, for worker: WorkerID
+  ) -> UnsafeMutablePointer<ArgumentBlock>? {
     let count = specs[task].argumentCount
     let stride = MemoryLayout<UnsafeRawBufferPointer>.stride
     let head = MemoryLayout<ArgumentBlock>.stride
     let memory = UnsafeMutableRawPointer.allocate(
-      byteCount: head + count * (stride + StoredValue.inlineLimit), alignment: 16)
+      byteCount: head + count * (stride + StoredValue.inlineLimit + 8), alignment: 16)
     let block = memory.bindMemory(to: ArgumentBlock.self, capacity: 1)
     let spans = (memory + head).bindMemory(to: UnsafeRawBufferPointer.self, capacity: count)
     var copies = memory + head + count * stride
+    let numbers = (memory + head + count * (stride + StoredValue.inlineLimit)).bindMemory(
+      to: UInt64.self, capacity: count)
+    numbers.initialize(repeating: 0, count: count)
+    var hasLoans = false
+    // A worker process copies what it reads: its raylet keeps the inputs in place while it runs.
+    let lends = workers[Int(worker.index)]?._withUnsafeGuaranteedRef { $0 is ThreadWorker } ?? false
     for i in 0..<count {
       let object = specs.argument(task, i)
       guard let value = values.pointer(object.key) else {
@@ -564,13 +597,17 @@ struct NodeCore: ~Copyable {
         copies.copyMemory(from: base, byteCount: bytes.count)
         bytes = UnsafeRawBufferPointer(start: copies, count: bytes.count)
         copies += StoredValue.inlineLimit
+      } else if value.pointee.form == .segment && lends {
+        numbers[i] = lend(value.pointee.key, of: object, to: worker)
+        hasLoans = true
       }
       (spans + i).initialize(to: bytes)
     }
     block.initialize(
       to: ArgumentBlock(
         values: specs.valueArguments(task),
-        objects: UnsafeBufferPointer(start: spans, count: count)))
+        objects: UnsafeBufferPointer(start: spans, count: count),
+        loans: UnsafeBufferPointer(start: numbers, count: hasLoans ? count : 0)))
     arguments.set(UInt64(task.index), block)
     return block
   }
@@ -599,6 +636,7 @@ struct NodeCore: ~Copyable {
       case .roomWanted: roomWanted(report.value.count, by: worker)
       case .roomReturned: giveBack(report.value)
       case .started, .abandoned, .lost: processReported(report, of: worker)
+      case .loanReturned: loanReturned(report.value.key, by: worker.port)
       }
     }
     if count > 0 { worker.reports.release() }
@@ -618,7 +656,26 @@ struct NodeCore: ~Copyable {
   }
 
   private mutating func roomWanted(_ count: Int, by worker: Worker) {
-    worker.granted(reserve(count))
+    wish(DiskWork.Wish(asker: .worker(worker.number.index), count: count))
+  }
+
+  /// A worker reads an argument in place: the task's time, or as long as something of it lives on.
+  private mutating func lend(
+    _ key: UInt64, of object: ObjectHandle, to worker: WorkerID
+  ) -> UInt64 {
+    guard (try? memory.get(key)) != nil,
+      let port = workers[Int(worker.index)]?._withUnsafeGuaranteedRef({ $0.port })
+    else { return 0 }
+    nextLoan += 1
+    loans.set(nextLoan, Loan(port: port, object: object, memoryKey: key))
+    specs.retain(object.producer)
+    queue.append(
+      Envelope(message: .objectPinned(object), source: rayletAddress, target: rayletAddress))
+    return nextLoan
+  }
+
+  func grant(_ value: StoredValue?, toWorker index: UInt32) {
+    workers[Int(index)]?._withUnsafeGuaranteedRef { $0.granted(value) }
   }
 
   private mutating func keep(
@@ -626,12 +683,13 @@ struct NodeCore: ~Copyable {
   ) {
     let object = ObjectHandle(producer: task, index: index)
     values.set(object.key, value)
-    if value.form == .segment { try? memory.seal(value.key) }
+    if value.form == .segment { _ = sealed(value.key) }
     if status == .value { specs.setOutputSize(ByteCount(UInt64(value.count)), of: object) }
   }
 
   mutating func drop(_ object: ObjectHandle) {
     guard let value = values.remove(object.key) else { return }
+    if !disk.unspilled.isEmpty { disk.unspilled[object.key] = nil }
     letGo(value)
   }
 
@@ -639,6 +697,7 @@ struct NodeCore: ~Copyable {
 
   /// Sends everything on its way; true when nothing is left behind.
   mutating func flush() -> Bool {
+    if disk.isDirty { serveWishes() }
     while let index = touchedWorkers.popFirst() {
       workers[Int(index)]?._withUnsafeGuaranteedRef { $0.publish() }
     }

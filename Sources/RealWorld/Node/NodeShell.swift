@@ -26,6 +26,7 @@ final class NodeShell: Pump, @unchecked Sendable {
   private let hasNewClients = Atomic<Bool>(false)
   let spin: TimeSpan
   private let memory: SegmentAccess
+  private let diskInbox: DiskInbox
   let plan: NodePlan
   /// Where the workers are processes.
   private let processes: ProcessWorkers?
@@ -40,10 +41,12 @@ final class NodeShell: Pump, @unchecked Sendable {
   }
 
   /// - Parameters:
+  ///   - sharesMemory: other processes read and write large objects in place.
   ///   - host: the thread or event loop that everything here happens on.
   ///   - makeProcesses: makes what starts the workers when these are processes.
   init(
-    _ plan: NodePlan, functions: FunctionTable, spin: TimeSpan, host: any ShellHost,
+    _ plan: NodePlan, functions: FunctionTable, spin: TimeSpan, sharesMemory: Bool = true,
+    host: any ShellHost,
     processes makeProcesses: ((SharedSegment) throws -> ProcessWorkers)? = nil
   ) throws {
     self.plan = plan
@@ -51,12 +54,16 @@ final class NodeShell: Pump, @unchecked Sendable {
     self.spin = spin
     self.host = host
     _ = SharedSegment.removeAbandoned()
-    _ = SpillDirectory.removeAbandoned(in: "/tmp")
-    let segment = try SharedSegment.create(byteCount: NodeCore.segmentBytes(plan))
+    _ = SpillDirectory.removeAbandoned(in: plan.spillDirectory)
+    let segment = try SharedSegment.create(
+      byteCount: NodeCore.segmentBytes(plan),
+      in: sharesMemory ? SharedSegment.sharedPlaces : [.privateMemory])
     memory = SegmentAccess(segment)
     processes = try makeProcesses?(segment)
     core = .allocate(capacity: 1)
-    core.initialize(to: NodeCore(plan, try NodeCore.memory(segment)))
+    core.initialize(to: NodeCore(plan, try NodeCore.memory(segment, plan)))
+    diskInbox = core.pointee.disk.inbox
+    diskInbox.setWake { host.wake() }
   }
 
   deinit {
@@ -242,7 +249,8 @@ final class NodeShell: Pump, @unchecked Sendable {
   // MARK: Turns
 
   var hasWork: Bool {
-    hasNewClients.load(ordering: .relaxed) || rings.contains { !$0.ring.isEmpty }
+    hasNewClients.load(ordering: .relaxed) || !diskInbox.isEmpty
+      || rings.contains { !$0.ring.isEmpty }
       || workers.contains { !$0.reports.isEmpty }
   }
 
@@ -251,6 +259,7 @@ final class NodeShell: Pump, @unchecked Sendable {
     var worked = false
     core.pointee.now = MonotonicClock.now
     for worker in workers where core.pointee.readReports(of: worker) { worked = true }
+    if !diskInbox.isEmpty, core.pointee.finishDiskJobs() { worked = true }
     // A share for each peer, so that none waits for another's backlog.
     for (ring, port) in rings where read(ring, port, runs: 4) { worked = true }
     if !core.pointee.workerNews.isEmpty { heedWorkers() }

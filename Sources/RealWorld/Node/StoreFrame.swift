@@ -10,6 +10,8 @@ enum StoreFrame {
   static let roomGranted: UInt8 = 165
   /// A client has stopped reading a value in place: the loan's number.
   static let loanReturned: UInt8 = 166
+  /// A client does not use room that it was granted: the memory's key.
+  static let roomReturned: UInt8 = 167
 
   static let denied = UInt64.max
 

@@ -77,6 +77,8 @@ final class ThreadWorker: Worker, Pump, @unchecked Sendable {
   private let functions: FunctionTable
   /// Wakes the node that reads the reports.
   private let wakeNode: @Sendable () -> Void
+  /// Arguments whose last reader has gone.
+  private let returned: ReturnedLoans
   /// The state of the actor that this worker serves.
   private var actor: AnyObject?
   private var results: UnsafeMutablePointer<StoredValue?>
@@ -95,6 +97,7 @@ final class ThreadWorker: Worker, Pump, @unchecked Sendable {
   private final class Room: ResultRoom, @unchecked Sendable {
     /// Its owner.
     unowned(unsafe) var worker: ThreadWorker!
+    var segment: SharedSegment { worker.memory.segment }
     func reserve(_ byteCount: Int) throws(StoreIsFull) -> StoredValue {
       guard let value = worker.reserve(byteCount) else {
         throw StoreIsFull(asked: ByteCount(UInt64(byteCount)))
@@ -118,8 +121,9 @@ final class ThreadWorker: Worker, Pump, @unchecked Sendable {
     self.remoteRoom = remoteRoom
     results = .allocate(capacity: resultCapacity)
     results.initialize(repeating: nil, count: resultCapacity)
-    room = Room()
     let parker = thread.parker
+    returned = ReturnedLoans { parker.wake() }
+    room = Room()
     super.init(
       number: number, capacity: capacity, clientRing: clientRing, port: port,
       wake: { parker.wake() })
@@ -129,7 +133,8 @@ final class ThreadWorker: Worker, Pump, @unchecked Sendable {
   deinit { results.deallocate() }
 
   var hasWork: Bool {
-    isInProgram ? client.hasWork || cancellation.hasNews : !commands.isEmpty
+    !returned.isEmpty
+      || (isInProgram ? client.hasWork || cancellation.hasNews : !commands.isEmpty)
   }
 
   /// What runs on this thread can ask whether it was cancelled.
@@ -140,6 +145,7 @@ final class ThreadWorker: Worker, Pump, @unchecked Sendable {
 
   func pump() -> Bool {
     if !isBound { bind() }
+    if !returned.isEmpty { returnLoans() }
     if isInProgram {
       if cancellation.mustReachChildren() { client.client?.cancelChildren() }
       return client.pump()
@@ -161,17 +167,37 @@ final class ThreadWorker: Worker, Pump, @unchecked Sendable {
     return count > 0
   }
 
+  private func returnLoans() {
+    reportLoans()
+    publishReports()
+  }
+
+  private func reportLoans() {
+    for number in returned.take() {
+      report(
+        WorkerReport(
+          task: .none, index: 0, kind: .loanReturned, status: .value, hasValue: false,
+          value: StoredValue(.segment, at: nil, count: 0, key: number)))
+    }
+  }
+
   private func execute(_ command: WorkerCommand) {
     if command.task == .none {
       actor = nil
       return
+    }
+    var input = command.arguments?.pointee.input ?? ArgumentBlock.none
+    if let block = command.arguments, !block.pointee.loans.isEmpty {
+      input.owners = ArgumentOwners(
+        block.pointee.loans.map { number in
+          number == 0 ? nil : SegmentLoan(number, memory.segment, returned)
+        })
     }
     cancellation.current = command.task
     if cancellation.concerns(command.task) {
       finish(command, .taskCancelled)
       return
     }
-    let input = command.arguments?.pointee.input ?? ArgumentBlock.none
     let function = functions.body(command.function)
     if Int(command.returns) > resultCapacity { growResults(to: Int(command.returns)) }
     var output = CallOutput(room: room, results: results, count: Int(command.returns))
@@ -187,10 +213,20 @@ final class ThreadWorker: Worker, Pump, @unchecked Sendable {
         start(command, make, input)
         return
       }
+      giveUp(&input)
       finish(command, .value)
     } catch {
+      giveUp(&input)
       fail(command, error)
     }
+  }
+
+  /// The call is over: the node hears of arguments that nobody keeps before it hears of the end, so
+  /// that their room can be used from then on.
+  private func giveUp(_ input: inout CallInput) {
+    if input.owners == nil { return }
+    input.owners = nil
+    reportLoans()
   }
 
   private func growResults(to count: Int) {
@@ -284,7 +320,7 @@ final class ThreadWorker: Worker, Pump, @unchecked Sendable {
       value.deallocate()
     }
     var status = ObjectStatus.taskFailed
-    if error is StoreIsFull { status = .storeFull }
+    if error is StoreIsFull || error is StoreError { status = .storeFull }
     if cancellation.concerns(command.task) { status = .taskCancelled }
     var text = "\(functions.name(command.function)): \(error)"
     text.withUTF8 { text in
@@ -313,10 +349,8 @@ final class ThreadWorker: Worker, Pump, @unchecked Sendable {
         value: StoredValue(.segment, at: nil, count: byteCount)))
     publishReports()
     while true {
-      if let answer = takeGrant() {
-        // Fresh pages are made here, on the worker's own time.
-        guard let value = answer, memory.commit(value) else { return nil }
-        return value
+      // Fresh pages are made by the writer.
+      if let answer = takeGrant() { return answer }
       }
       thread.parker.park(until: nil) { hasGrant }
     }

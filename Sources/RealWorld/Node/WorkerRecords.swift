@@ -25,6 +25,8 @@ struct WorkerCommand: BitwiseCopyable, @unchecked Sendable {
 struct ArgumentBlock {
   var values: UnsafeRawBufferPointer
   var objects: UnsafeBufferPointer<UnsafeRawBufferPointer>
+  /// The numbers under which objects are lent to the worker, 0 for none; empty when none is.
+  var loans: UnsafeBufferPointer<UInt64>
 
   var input: CallInput { CallInput(values: values, objects: objects) }
 
@@ -50,6 +52,8 @@ struct WorkerReport: BitwiseCopyable {
     case abandoned
     /// The process has ended. The last report.
     case lost
+    /// An argument that was lent is not read any more; the number is the value's key.
+    case loanReturned
   }
 
   var task: TaskHandle

@@ -178,6 +178,8 @@ final class ConnectionHandler: ChannelInboundHandler {
     let bytes = isBulk ? configuration.bulkRead : configuration.controlRead
     let allocator = FixedSizeRecvByteBufferAllocator(capacity: bytes)
     try? options.setOption(.recvAllocator, value: allocator)
+    // After each piece of an object the loop looks after its other links.
+    if isBulk { try? options.setOption(.maxMessagesPerRead, value: 1) }
     if isBulk, let buffer = configuration.bulkSocketBuffer {
       // Refused sizes are no reason to give the link up: it works with any.
       try? options.setOption(.socketOption(.so_sndbuf), value: .init(buffer))

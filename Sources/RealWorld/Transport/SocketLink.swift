@@ -82,6 +82,19 @@ public final class SocketLink: Link, @unchecked Sendable {
     context.write(NIOAny(frames), promise: nil)
   }
 
+  /// Sends one long frame without a copy; `sent` is called when the socket has taken it, or never
+  /// will (false). Nothing leaves before `flush`.
+  func send(frame: ByteBuffer, sent: @escaping @Sendable (Bool) -> Void) {
+    handOn()
+    guard isOpen, !isClosing, let context else { return sent(false) }
+    unflushed += frame.readableBytes
+    let promise = context.eventLoop.makePromise(of: Void.self)
+    promise.futureResult.whenComplete { result in
+      if case .success = result { sent(true) } else { sent(false) }
+    }
+    context.write(NIOAny(frame), promise: promise)
+  }
+
   func writabilityChanged() {
     guard isOpen, let context else { return }
     let before = isWritable

@@ -34,6 +34,9 @@ public struct TransportConfiguration: Sendable {
   /// Frames of data links longer than this are handed on in pieces as they arrive, without being
   /// assembled first; nil assembles every frame. See `LinkDelegate.linkReceivedPart`.
   public var partsAbove: Int?
+  /// Connections that a node makes to another one for the bytes of objects alone, when it first
+  /// sends it an object of 64 KiB or more; with 0 they go with everything else.
+  public var bulkConnections = 2
   /// The number of bytes that the first piece of such a frame has at least.
   public var partHead = 256
 
@@ -54,6 +57,9 @@ public struct TransportConfiguration: Sendable {
       0 < lowWaterMark && lowWaterMark < highWaterMark,
       "water marks are \(lowWaterMark) and \(highWaterMark): the low one must be the lower")
     try check(maximumPendingHandshakes > 0, "maximumPendingHandshakes must be positive")
+    try check(
+      (0...64).contains(bulkConnections),
+      "bulkConnections is \(bulkConnections): it must be from 0 to 64")
     try check(maximumLinks > 0, "maximumLinks must be positive")
     try check(
       (4096...(64 << 20)).contains(controlRead) && (4096...(64 << 20)).contains(bulkRead),

@@ -139,6 +139,8 @@ public struct Raylet: ~Copyable {
 
   /// Whether chunks of this object are expected.
   public func isPulling(_ object: ObjectHandle) -> Bool { pulls.pull(object) != nil }
+  /// Whether a task or client of this node waits for it.
+  public func awaits(_ object: ObjectHandle) -> Bool { dependencies.interest(object) != nil }
   /// Whether the local store has it.
   public func holds(_ object: ObjectHandle) -> Bool { store.find(object) != nil }
 

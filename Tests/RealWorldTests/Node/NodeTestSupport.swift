@@ -46,8 +46,10 @@ struct TestNode: Sendable {
   /// A program that submits `make` and waits for the result, which is its own.
   let nest: FunctionID
 
-  init(cpus: Int = 2, store: Int = 64 << 20, _ change: (inout Parameters) -> Void = { _ in }) throws
-  {
+  init(
+    cpus: Int = 2, store: Int = 64 << 20, spillDirectory: String? = nil,
+    _ change: (inout Parameters) -> Void = { _ in }
+  ) throws {
     let functions = FunctionTable()
     let make = functions.register(
       "make",
@@ -95,6 +97,7 @@ struct TestNode: Sendable {
     self.make = make
     var settings = ClusterSettings()
     settings.parameters.freeDelay = .milliseconds(1)
+    settings.spillDirectory = spillDirectory
     change(&settings.parameters)
     let description = NodeDescription(
       resources: ResourceVector(cpus: cpus), store: ByteCount(UInt64(store)))
