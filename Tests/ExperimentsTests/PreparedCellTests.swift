@@ -88,13 +88,12 @@ import Workload
     }
   }
 
-  @Test("a run that cannot go on names the tasks and the nodes that hold them")
+  @Test("a run that cannot go on names what is wanted and not to be had")
   func stalled() throws {
     // Actors keep their GPU: the seventh never gets one of the six.
     let cell = try prepare("{program: train-policy, with: {simulators: 7, steps: 1}}")
     let failure = try #require(cell.run(seed: 1).failure)
-    #expect(failure.contains("the workload waits, but nothing more can happen"))
-    #expect(failure.contains("holds 1 task(s) back"))
+    #expect(failure.contains("stay pending: no node has {GPU: 1} that actors do not hold for life"))
   }
 
   @Test("the same seed gives the same run, another seed another, and a trace changes nothing")

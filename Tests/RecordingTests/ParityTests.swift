@@ -8,11 +8,8 @@ import Testing
 /// What the real world does, against what the simulated one does.
 @Suite("parity of the two worlds", .serialized, .timeLimit(.minutes(5)))
 struct ParityTests {
-  /// Facts about bytes in memory that others read in place, and about nodes that come: the
-  /// simulated world has no bytes, and all its nodes from the start.
-  private static let facts: Set<String> = [
-    "room-requested", "object-pinned", "object-unpinned", "node-joined",
-  ]
+  /// Facts about bytes in memory that others read in place: the simulated world has no bytes.
+  private static let facts: Set<String> = ["room-requested", "object-pinned", "object-unpinned"]
 
   private static func collect(
     _ recordings: [[UInt8]], into transitions: TransitionCollector

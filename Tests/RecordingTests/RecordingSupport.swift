@@ -123,6 +123,9 @@ struct ScriptCluster {
     let end = cluster.run(runtime, until: Instant.zero + .seconds(3600), maximumEvents: 3_000_000)
     #expect(end == .finished)
     if let error = runtime.error { throw error }
+    // As in the real world, where a program that has ended leaves: what it left behind goes.
+    cluster.endDriver(0)
+    _ = cluster.resume(Afterwards(), maximumEvents: 3_000_000)
     cluster.endRecording()
     return (lines.withLock { $0 }, recording.whole)
   }
@@ -258,4 +261,10 @@ final class SocketCluster: Sendable {
     for process in processes { await process.stop() }
     try await group.shutdownGracefully()
   }
+}
+
+/// Nothing that anybody waits for.
+final class Afterwards: Application {
+  var isFinished: Bool { false }
+  func start(on cluster: SimulatedCluster) {}
 }

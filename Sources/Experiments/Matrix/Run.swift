@@ -90,8 +90,12 @@ extension PreparedCell {
     let names = cluster.configuration.resourceNames
     if let task = cluster.infeasibleTasks.first {
       let count = cluster.infeasibleTasks.count
-      return "\(count) task(s) stay pending: no node has "
-        + "\(names.describe(cluster.specs.demand(task)))"
+      let demand = cluster.specs.demand(task)
+      let isHeld = cluster.configuration.nodes.contains {
+        demand.fits(in: $0.description.resources)
+      }
+      return "\(count) task(s) stay pending: no node has \(names.describe(demand))"
+        + (isHeld ? " that actors do not hold for life" : "")
     }
     var parts: [String] = []
     for index in 0..<cluster.configuration.nodes.count {

@@ -351,7 +351,6 @@ final class ThreadWorker: Worker, Pump, @unchecked Sendable {
     while true {
       // Fresh pages are made by the writer.
       if let answer = takeGrant() { return answer }
-      }
       thread.parker.park(until: nil) { hasGrant }
     }
   }

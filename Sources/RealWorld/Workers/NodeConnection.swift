@@ -163,7 +163,7 @@ final class NodeConnection: Pump, Outlet, @unchecked Sendable {
           try StoreFrame.encode(
             WorkerFrame.roomReturned, report.value.key, from: WorkerFrame.nobody,
             to: WorkerFrame.nobody, into: &output)
-        case .roomWanted, .started, .abandoned, .lost:
+        case .roomWanted, .loanReturned, .started, .abandoned, .lost:
           preconditionFailure("a report of a node's side in a worker process")
         }
       } catch {

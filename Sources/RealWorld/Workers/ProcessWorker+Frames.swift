@@ -69,15 +69,9 @@ extension ProcessWorker {
     var key = StoreFrame.denied
     var offset: UInt64 = 0
     if let room, let address = room.address {
-      // Only the owner of the segment can make its pages.
-      if SegmentAccess(home.segment).commit(room) {
-        rooms.append(room)
-        key = room.key
-        offset = UInt64(UnsafeRawPointer(address) - UnsafeRawPointer(home.segment.base))
-      } else {
-        report(.roomReturned, value: room)
-        publish()
-      }
+      rooms.append(room)
+      key = room.key
+      offset = UInt64(UnsafeRawPointer(address) - UnsafeRawPointer(home.segment.base))
     }
     var writer = FrameWriter(capacity: 64)
     try? StoreFrame.encode(

@@ -178,7 +178,8 @@ enum WorkerFrame {
     block.initialize(
       to: ArgumentBlock(
         values: UnsafeRawBufferPointer(start: valueCount > 0 ? bytes : nil, count: valueCount),
-        objects: UnsafeBufferPointer(start: spans, count: objectCount)))
+        objects: UnsafeBufferPointer(start: spans, count: objectCount),
+        loans: UnsafeBufferPointer(start: nil, count: 0)))
     return block
   }
 
