@@ -31,7 +31,7 @@ public struct ClusterSettings: Codable, Sendable {
     var parameters = Parameters()
     parameters.pipelineTime = .microseconds(500)
     parameters.pipelineLimit = 1024
-    parameters.actorPipelineLimit = 256
+    parameters.actorPipelineLimit = 1024
     parameters.uncommittedLimit = 4096
     parameters.chunkSize = ByteCount(1 << 20)
     parameters.chunksInFlight = 8

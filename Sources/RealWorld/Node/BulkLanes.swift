@@ -69,6 +69,8 @@ final class BulkLanes: BulkCarrier, @unchecked Sendable {
   private static let inBuffers: UInt64 = 256 << 20
   private static let pause = TimeAmount.microseconds(10)
   private static let maximumSpares = 16
+  /// Of one connection: the socket has the next one when it has taken one.
+  private static let chunksUnderWay = 2
 
   init(
     _ hello: Hello, configuration: TransportConfiguration, on loop: any EventLoop,
@@ -130,7 +132,7 @@ final class BulkLanes: BulkCarrier, @unchecked Sendable {
     for link in lane.links where link.isOpen && link.isWritable {
       let id = ObjectIdentifier(link)
       if lane.waiting.isEmpty { return }
-      if lane.underWay[id, default: 0] > 0 { continue }
+      if lane.underWay[id, default: 0] >= Self.chunksUnderWay { continue }
       let waiting = lane.waiting.removeFirst()
       lane.underWay[id, default: 0] += 1
       link.send(frame: waiting.frame) { [self] isSent in
