@@ -136,6 +136,7 @@ let package = Package(
       dependencies: [
         "Heliostat", "Simulation", "RealWorld", "RuntimeCore", "Scheduling", "Primitives",
         "WorkerFixture",
+        .product(name: "NIOPosix", package: "swift-nio"),
         .product(name: "Logging", package: "swift-log"),
       ]),
     .testTarget(

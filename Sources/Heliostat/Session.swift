@@ -16,10 +16,12 @@ public final class Session: @unchecked Sendable {
   /// This program's moment: virtual time, or in the real world the machine's monotonic clock.
   public var now: Instant { backend.now }
 
-  /// The nodes of the cluster, the head included.
+  /// The numbers that the cluster's nodes have had, the head included. In the real world, for a program
+  /// connected over the network: until it connected.
   public var nodeCount: Int { backend.nodes.count }
 
-  /// What a node has.
+  /// What a node has; nothing (`ResourceVector.zero`) when it is lost or has left: its number stays its
+  /// own, and others do not shift.
   public func resources(of node: NodeID) -> ResourceVector { backend.nodes[Int(node.index)] }
 
   /// The lane of the custom resource `name`; nil when no node of this cluster has it.

@@ -16,7 +16,9 @@ public final class Client: @unchecked Sendable {
   /// What a program may know of its cluster.
   public struct Cluster: Sendable {
     public var seed: UInt64
-    public var nodes: [ResourceVector]
+    public var roster: NodeRoster
+    /// By node number; see `NodeRoster`.
+    public var nodes: [ResourceVector] { roster.nodes }
     public var resourceNames: ResourceNames
   }
 
@@ -324,7 +326,7 @@ final class ThreadClient: Pump, ClientHost, @unchecked Sendable {
     let client = Client(
       core,
       cluster: Client.Cluster(
-        seed: plan.seed, nodes: plan.nodes, resourceNames: plan.resourceNames),
+        seed: plan.seed, roster: plan.roster, resourceNames: plan.resourceNames),
       isThread: isInNode, host: self)
     self.client = client
     return client

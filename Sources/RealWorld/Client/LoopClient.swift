@@ -82,7 +82,7 @@ public final class LoopClient: TaskExecutor, ClientHost, LinkDelegate, @unchecke
     client = Client(
       core,
       cluster: Client.Cluster(
-        seed: seed ?? welcome.settings.seed, nodes: welcome.nodes,
+        seed: seed ?? welcome.settings.seed, roster: NodeRoster(welcome.nodes),
         resourceNames: welcome.settings.resourceNames),
       host: self)
   }

@@ -83,10 +83,11 @@ struct Member: Codable, Sendable, Equatable {
 
 /// What a process says when it comes, in the payload of its hello.
 enum Introduction: Codable, Sendable {
-  /// A node that wants to join; the head answers with a `Welcome`.
+  /// A node that wants to join; the head answers with a `Welcome`, and with `MembershipNews.members`
+  /// when the link is there.
   case join(endpoint: String, resources: ResourceVector, names: [String], nonce: UInt64)
-  /// A node that has joined connects to another one, and is reached at `endpoint`.
-  case member(NodeID, endpoint: String)
+  /// A node that has joined connects to another one.
+  case member(Member)
   /// A connection for the objects of a node.
   case bulk(NodeID)
   /// A program that wants to use the cluster through this node.
@@ -95,7 +96,7 @@ enum Introduction: Codable, Sendable {
 
 /// The answer.
 enum Welcome: Codable, Sendable {
-  case joined(NodeID, ClusterSettings, [Member])
+  case joined(NodeID, ClusterSettings)
   case connected
   case driver(DriverWelcome)
 }
@@ -111,6 +112,10 @@ struct DriverWelcome: Codable, Sendable {
 
 /// What nodes tell each other about the cluster, in frames of the layer above the protocol.
 enum MembershipNews: Codable, Sendable {
+  /// The head to a node that joins: who was there before it.
+  case members([Member])
+  /// The other side of a link has given it its place: what is sent now finds its way.
+  case connected
   /// A new node is connected to all others: it takes part from now on.
   case ready(NodeID)
   case lost(NodeID, reason: String)

@@ -50,18 +50,29 @@ public final class NodeProcess: @unchecked Sendable {
   public let ended: EventLoopFuture<End>
 
   let loop: any EventLoop
-  private let logger: Logger
+  let logger: Logger
   private let functions: FunctionTable
-  private let transport: TransportConfiguration
+  let transport: TransportConfiguration
   let shell: NodeShell
   private let host: LoopHost
   private let spinner: LoopSpinner
   let lanes: BulkLanes
   private let listener: Listener
   private let endPromise: EventLoopPromise<End>
-  private let hello: Hello
-  private var members: [Member]
-  private(set) var links: [NodeID: Link] = [:]
+  let hello: Hello
+  /// By number; nil for those that have gone or are not there yet.
+  var members: [Member?] = []
+  /// The same for programs.
+  let roster: NodeRoster
+  var links: [NodeID: Link] = [:]
+  /// The links' places among the ports.
+  var ports: [NodeID: UInt32] = [:]
+  /// What the head says was there before this node; empty for the head.
+  let earlierMembers: EventLoopPromise<[Member]>
+  /// Links that the other side has not given their place yet.
+  var connecting: [NodeID: EventLoopPromise<Void>] = [:]
+  /// Programs and joiners may come.
+  private var takesPart = false
   private var peers: [ObjectIdentifier: PeerLink] = [:]
   private var drivers: [UInt64: Int] = [:]
   private var joins: [UInt64: NodeID] = [:]
@@ -90,7 +101,6 @@ public final class NodeProcess: @unchecked Sendable {
     do {
       var node = NodeID(0)
       var settings = options.settings
-      var members: [Member] = []
       var options = options
       options.transport.partsAbove = options.transport.partsAbove ?? NodeCore.bulkThreshold / 2
       let late = LateDelegate()
@@ -102,20 +112,19 @@ public final class NodeProcess: @unchecked Sendable {
         ).encodedBytes()
         let link = try await Connector.connect(
           to: head, on: loop, as: hello, configuration: options.transport,
-          retry: RetryPolicy(attempts: 5), logger: logger, delegate: late
+          retry: RetryPolicy(attempts: 5, patience: .seconds(60)), logger: logger, delegate: late
         ).get()
         guard
-          case .joined(let number, let theirs, let others) = try Welcome(
+          case .joined(let number, let theirs) = try Welcome(
             encodedBytes: link.peer.payload)
         else { throw TransportError(.handshake, "\(head) is no head of a cluster") }
-        (node, settings, members) = (number, theirs, others)
+        (node, settings) = (number, theirs)
         headLink = link
       }
       let resources = options.description.resources
-      members.append(Member(node: node, endpoint: "\(listener.endpoint)", resources: resources))
       var plan = try settings.plan(
         node: node, description: options.description,
-        nodes: options.head == nil ? [resources] : members.map(\.resources))
+        nodes: options.head == nil ? [resources] : [])
       if let directory = options.spillDirectory { plan.spillDirectory = directory }
       plan.recording = try options.recording?(node)
       let host = LoopHost(loop, spinner)
@@ -130,20 +139,21 @@ public final class NodeProcess: @unchecked Sendable {
       let shell = try NodeShell(
         plan, functions: functions, spin: options.spin, host: host, processes: makeProcesses)
       let process = NodeProcess(
-        node: node, settings: settings, members: members, shell: shell, host: host,
+        node: node, settings: settings, roster: plan.roster, shell: shell, host: host,
         spinner: spinner, listener: listener, functions: functions, options: options,
         loop: loop, hello: hello, logger: logger)
       try await loop.submit {
+        process.add(
+          Member(node: node, endpoint: "\(listener.endpoint)", resources: resources))
         if let headLink { late.attach(process.adopt(headLink, as: .node(NodeID(0)))) }
         door.process = process
       }.get()
-      for member in members.dropLast() where member.node != NodeID(0) {
-        try await process.connect(to: member)
-      }
+      try await process.connectToEarlierMembers()
       // Only now: whoever hears of this node can reach it.
       try await loop.submit {
         try shell.start()
         host.attach(shell)
+        process.takesPart = true
         if options.head != nil { process.tell(NodeID(0), .ready(node)) }
       }.get()
       return process
@@ -155,13 +165,13 @@ public final class NodeProcess: @unchecked Sendable {
   }
 
   private init(
-    node: NodeID, settings: ClusterSettings, members: [Member], shell: NodeShell, host: LoopHost,
+    node: NodeID, settings: ClusterSettings, roster: NodeRoster, shell: NodeShell, host: LoopHost,
     spinner: LoopSpinner, listener: Listener, functions: FunctionTable, options: Options,
     loop: any EventLoop, hello: Hello, logger: Logger
   ) {
     self.node = node
     self.settings = settings
-    self.members = members
+    self.roster = roster
     self.shell = shell
     self.host = host
     self.spinner = spinner
@@ -177,70 +187,19 @@ public final class NodeProcess: @unchecked Sendable {
     endPromise = loop.makePromise(of: End.self)
     ended = endPromise.futureResult
     nextNode = 1
+    earlierMembers = loop.makePromise(of: [Member].self)
+    if node == NodeID(0) { earlierMembers.succeed([]) }
     var bulkHello = hello
     bulkHello.role = .data
     bulkHello.payload = Introduction.bulk(node).encodedBytes()
     lanes = BulkLanes(
       bulkHello, configuration: options.transport, on: loop, shell: shell, logger: logger)
-    for member in members where member.node != node {
-      lanes.endpoints[member.node] = member.endpoint
-    }
     shell.core.pointee.bulk = options.transport.bulkConnections > 0 ? lanes : nil
-  }
-
-  /// Takes what comes before the process is there.
-  private final class Door: @unchecked Sendable {
-    var process: NodeProcess?
-    static let notReady = "the node is still starting: try again"
-
-    func accept(_ hello: Hello) -> Acceptance {
-      process?.accept(hello) ?? .refuse(Self.notReady)
-    }
-    func established(_ link: SocketLink) {
-      if let process { process.established(link) } else { link.close(reason: "not ready") }
-    }
-  }
-
-  /// Stands in for the delegate of the link to the head until the node knows its number.
-  private final class LateDelegate: LinkDelegate, @unchecked Sendable {
-    private var target: (any LinkDelegate)?
-
-    func attach(_ target: any LinkDelegate) { self.target = target }
-    func linkReceived(_ link: Link, frames: UnsafeRawBufferPointer) {
-      target?.linkReceived(link, frames: frames)
-    }
-    func linkReadCompleted(_ link: Link) { target?.linkReadCompleted(link) }
-    func linkBecameWritable(_ link: Link) { target?.linkBecameWritable(link) }
-    func linkClosed(_ link: Link, reason: LinkEnd) { target?.linkClosed(link, reason: reason) }
-  }
-
-  private func connect(to member: Member) async throws {
-    var hello = hello
-    hello.payload = Introduction.member(node, endpoint: "\(self.endpoint)").encodedBytes()
-    let late = LateDelegate()
-    var attempt = 1
-    var connected: SocketLink?
-    while connected == nil {
-      do {
-        connected = try await Connector.connect(
-          to: try Endpoint(parsing: member.endpoint), on: loop, as: hello,
-          configuration: transport, retry: RetryPolicy(attempts: 3), logger: logger, delegate: late
-        ).get()
-      } catch let error as TransportError
-        where attempt < 100 && error.description.contains(Door.notReady)
-      {
-        // It joined at the same time, and takes a moment longer.
-        attempt += 1
-        try await loop.scheduleTask(in: .milliseconds(20)) {}.futureResult.get()
-      }
-    }
-    guard let link = connected else { return }
-    try await loop.submit { late.attach(self.adopt(link, as: .node(member.node))) }.get()
   }
 
   // MARK: Peers that come
 
-  private func accept(_ hello: Hello) -> Acceptance {
+  func accept(_ hello: Hello) -> Acceptance {
     if isStopping { return .refuse("the node is stopping") }
     guard let introduction = try? Introduction(encodedBytes: hello.payload) else {
       return .refuse("the introduction is not understood: use the same release everywhere")
@@ -248,8 +207,10 @@ public final class NodeProcess: @unchecked Sendable {
     switch introduction {
     case .join(_, _, let names, let nonce):
       guard node == NodeID(0) else {
-        return .refuse("this is node \(node.index), not the head: join \(members[0].endpoint)")
+        let head = member(NodeID(0))?.endpoint ?? "that one"
+        return .refuse("this is node \(node.index), not the head: join \(head)")
       }
+      guard takesPart else { return .postpone(Self.isStarting) }
       let known = settings.resourceNames.names
       guard known.starts(with: names) else {
         return .refuse(
@@ -260,7 +221,7 @@ public final class NodeProcess: @unchecked Sendable {
       let number = NodeID(nextNode)
       nextNode += 1
       joins[nonce] = number
-      return .accept(payload: Welcome.joined(number, settings, members).encodedBytes())
+      return .accept(payload: Welcome.joined(number, settings).encodedBytes())
     case .bulk(let number):
       guard links[number] != nil else {
         return .refuse("node \(number.index) is not connected to node \(node.index)")
@@ -269,30 +230,33 @@ public final class NodeProcess: @unchecked Sendable {
     case .member:
       return .accept(payload: Welcome.connected.encodedBytes())
     case .driver(let nonce, let sharesMemory):
+      guard takesPart else { return .postpone(Self.isStarting) }
       let number = Int(node.index) << 16 | nextDriver
       nextDriver += 1
       drivers[nonce] = number
       return .accept(
         payload: Welcome.driver(
           DriverWelcome(
-            number: number, node: node, settings: settings, nodes: members.map(\.resources),
+            number: number, node: node, settings: settings, nodes: roster.nodes,
             segment: sharesMemory ? shell.segmentPath : nil)
         ).encodedBytes())
     }
   }
 
-  private func established(_ link: SocketLink) {
+  func established(_ link: SocketLink) {
     guard let introduction = try? Introduction(encodedBytes: link.peer.payload) else { return }
     switch introduction {
     case .join(let endpoint, let resources, _, let nonce):
       guard let number = joins.removeValue(forKey: nonce) else { return }
-      members.append(Member(node: number, endpoint: endpoint, resources: resources))
-      lanes.endpoints[number] = endpoint
+      let earlier = members.compactMap { $0 }
+      add(Member(node: number, endpoint: endpoint, resources: resources))
       link.delegate = adopt(link, as: .node(number))
+      tell(number, .members(earlier))
       logger.info("node \(number.index) joins from \(link.address), reached at \(endpoint)")
-    case .member(let number, let endpoint):
-      lanes.endpoints[number] = endpoint
-      link.delegate = adopt(link, as: .node(number))
+    case .member(let member):
+      add(member)
+      link.delegate = adopt(link, as: .node(member.node))
+      tell(member.node, .connected)
     case .bulk(let number):
       lanes.receive(from: number, over: link)
     case .driver(let nonce, let sharesMemory):
@@ -307,7 +271,7 @@ public final class NodeProcess: @unchecked Sendable {
   }
 
   /// Gives a link its place among the ports.
-  private func adopt(_ link: SocketLink, as kind: PeerLink.Kind) -> PeerLink {
+  func adopt(_ link: SocketLink, as kind: PeerLink.Kind) -> PeerLink {
     link.spinner = spinner
     let port = shell.core.pointee.addPort(
       shell.makePort(LinkOutlet(link), bounds: shell.peerBounds))
@@ -322,6 +286,7 @@ public final class NodeProcess: @unchecked Sendable {
     case .node(let number):
       shell.core.pointee.connect(.raylet(number), to: port)
       links[number] = link
+      ports[number] = port
       shell.core.pointee.count(nodes: links.count + 1)
     }
     peers[ObjectIdentifier(peer)] = peer
@@ -330,24 +295,13 @@ public final class NodeProcess: @unchecked Sendable {
 
   // MARK: News
 
-  private func tell(_ number: NodeID, _ news: MembershipNews) {
-    guard let link = links[number] else { return }
-    let body = news.encodedBytes()
-    let count = FrameHeader.byteCount + body.count
-    let place = link.reserve(count)
-    FrameHeader(
-      length: count, kind: MembershipNews.frameKind, source: .raylet(node),
-      target: .raylet(number)
-    ).write(to: place)
-    body.withUnsafeBytes {
-      (place + FrameHeader.byteCount).copyMemory(from: $0.baseAddress!, byteCount: $0.count)
-    }
-    link.commit(count)
-    link.flush()
-  }
-
   private func heard(_ peer: PeerLink, _ news: MembershipNews) {
     switch news {
+    case .members(let earlier):
+      for member in earlier { add(member) }
+      earlierMembers.succeed(earlier)
+    case .connected:
+      if case .node(let number) = peer.kind { connecting.removeValue(forKey: number)?.succeed() }
     case .ready(let number):
       logger.info("node \(number.index) is ready")
     case .lost(let number, let reason):
@@ -369,11 +323,15 @@ public final class NodeProcess: @unchecked Sendable {
     case .node(let number):
       shell.core.pointee.closePort(peer.port)
       links[number] = nil
+      ports[number] = nil
+      connecting.removeValue(forKey: number)?.fail(
+        TransportError(.closed, "node \(number.index) has gone: \(reason)"))
       shell.core.pointee.disconnect(.raylet(number))
       shell.core.pointee.count(nodes: links.count + 1)
       lanes.nodeLost(number)
       if isStopping { return }
       if number == NodeID(0) {
+        earlierMembers.fail(TransportError(.closed, "the head is gone: \(reason)"))
         logger.error("the head is gone (\(reason)): this node ends")
         endPromise.succeed(End(description: "the head is gone: \(reason)"))
       } else if node == NodeID(0) {
@@ -412,7 +370,7 @@ public final class NodeProcess: @unchecked Sendable {
 
   /// The machines hear that a node is gone.
   private func lose(_ number: NodeID) {
-    members.removeAll { $0.node == number }
+    remove(number)
     shell.core.pointee.now = MonotonicClock.now
     shell.core.pointee.lose(number)
     shell.endTurn()

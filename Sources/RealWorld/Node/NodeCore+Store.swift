@@ -64,6 +64,8 @@ extension NodeCore {
         try? memory.abort(key)
       }
     case ChunkFrame.kind where port.pointee.client == nil: try receiveChunk(frame)
+    case MembershipNews.frameKind where port.pointee.client == nil:
+      membershipNews.append(Array(frame[FrameHeader.byteCount...]))
     default:
       throw FrameError(.unknownValue, "kind of frame", found: UInt64(frame[4]), expected: 0)
     }

@@ -23,6 +23,8 @@ public struct NodePlan: Sendable {
   public var description: NodeDescription
   /// What every node of the cluster has, this one included, in the order of their numbers.
   public var nodes: [ResourceVector]
+  /// The same as it is later, for programs of this process.
+  public var roster: NodeRoster
   public var parameters: Parameters
   /// The node that the global schedulers live on, and each GCS replica.
   public var head: NodeID
@@ -50,6 +52,7 @@ public struct NodePlan: Sendable {
     self.node = node
     self.description = description
     self.nodes = nodes
+    roster = NodeRoster(nodes)
     self.parameters = parameters
     self.head = head
     self.replicaHomes = replicaHomes
@@ -131,6 +134,8 @@ struct NodeCore: ~Copyable {
   var arguments = WordMap<UnsafeMutablePointer<ArgumentBlock>>()
   /// For the shell, of workers that are processes.
   var workerNews: [WorkerNews] = []
+  /// For the shell: bodies of `MembershipNews` from other nodes.
+  var membershipNews: [[UInt8]] = []
 
   init(_ plan: NodePlan, _ memory: consuming ObjectMemory) {
     self.plan = plan

@@ -46,19 +46,18 @@ final class PeerLink: LinkDelegate {
   func linkReceived(_ link: Link, frames: UnsafeRawBufferPointer) {
     shell.core.pointee.now = MonotonicClock.now
     do {
-      // News are rare and come alone in their turn; everything else is for the machines.
-      var rest = frames
-      while rest.count >= FrameHeader.byteCount {
-        let header = try FrameHeader(reading: rest)
-        guard header.kind == MembershipNews.frameKind, case .node = kind else { break }
-        let body = rest[FrameHeader.byteCount..<Int(header.length)]
-        heard(self, try MembershipNews(encodedBytes: body))
-        rest = UnsafeRawBufferPointer(rebasing: rest[Int(header.length)...])
-      }
-      try shell.core.pointee.receive(rest, from: port)
+      try shell.core.pointee.receive(frames, from: port)
+      if !shell.core.pointee.membershipNews.isEmpty { try hearNews() }
     } catch {
       link.close(reason: "\(link.peer) sent what it may not: \(error)")
     }
+  }
+
+  /// News are rare, and what the machines were told before them in the same run is older.
+  private func hearNews() throws {
+    let news = shell.core.pointee.membershipNews
+    shell.core.pointee.membershipNews.removeAll()
+    for body in news { heard(self, try MembershipNews(encodedBytes: body)) }
   }
 
   func linkReadCompleted(_ link: Link) { shell.endTurn() }

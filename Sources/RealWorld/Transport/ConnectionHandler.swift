@@ -147,7 +147,9 @@ final class ConnectionHandler: ChannelInboundHandler {
     timer?.cancel()
     owner.connectionFailed(self, failure)
     guard let context, context.channel.isActive else { return }
-    let speaks = failure.reason != .notHeliostat && failure.reason != .refusedByPeer
+    let speaks =
+      failure.reason != .notHeliostat && failure.reason != .refusedByPeer
+      && failure.reason != .postponedByPeer
     guard hasHeard, speaks, failure.reason != .connectionLost else {
       context.close(promise: nil)
       return

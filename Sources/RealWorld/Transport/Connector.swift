@@ -5,21 +5,25 @@ import NIOPosix
 import NIOSSL
 import Primitives
 
-/// How often and how fast a connector tries again when nobody answers. A refusal is final.
+/// How often and how fast a connector tries again when nobody answers. A refusal is final, unless it
+/// says that the peer is not ready yet (`Acceptance.postpone`).
 public struct RetryPolicy: Sendable, Hashable {
   /// Attempts in all, the first included.
   public var attempts: Int
   /// The pause after the first failure; each later one is twice as long, up to `longestPause`.
   public var firstPause: TimeSpan
   public var longestPause: TimeSpan
+  /// How long to try again when the peer is not ready yet; such attempts do not count.
+  public var patience: TimeSpan
 
   public init(
     attempts: Int, firstPause: TimeSpan = .milliseconds(20),
-    longestPause: TimeSpan = .seconds(1)
+    longestPause: TimeSpan = .seconds(1), patience: TimeSpan = .seconds(10)
   ) {
     self.attempts = attempts
     self.firstPause = firstPause
     self.longestPause = longestPause
+    self.patience = patience
   }
 
   public static var once: RetryPolicy { RetryPolicy(attempts: 1) }
@@ -78,6 +82,9 @@ private final class ConnectionAttempt: @unchecked Sendable {
   let version: UInt16
   let promise: EventLoopPromise<SocketLink>
   var attemptsMade = 0
+  var postponements = 0
+  /// When the patience ends; set with the first postponement.
+  var patienceEnd: NIODeadline?
   var isDone = false
 
   init(
@@ -143,13 +150,31 @@ private final class ConnectionAttempt: @unchecked Sendable {
   private func failedToConnect(_ error: any Error) {
     if isDone { return }
     if attemptsMade < retry.attempts {
-      let doublings = UInt64(1) << UInt64(min(attemptsMade - 1, 30))
-      let pause = min(retry.firstPause * doublings, retry.longestPause)
+      let pause = pause(after: attemptsMade)
       logger.debug("no connection to \(endpoint), trying again in \(pause)")
       loop.scheduleTask(in: TimeAmount(pause)) { self.start() }
       return
     }
     finish(.failure(describe(error)))
+  }
+
+  private func pause(after failures: Int) -> TimeSpan {
+    min(retry.firstPause * (UInt64(1) << UInt64(min(failures - 1, 30))), retry.longestPause)
+  }
+
+  /// The peer is there, and not ready: true when it will be tried again.
+  private func triesAgainLater() -> Bool {
+    if isDone { return false }
+    let now = NIODeadline.now()
+    let end = patienceEnd ?? now + TimeAmount(retry.patience)
+    patienceEnd = end
+    postponements += 1
+    let pause = TimeAmount(pause(after: postponements))
+    guard now + pause <= end else { return false }
+    logger.debug("\(endpoint) is not ready, trying again in \(pause)")
+    attemptsMade -= 1
+    loop.scheduleTask(in: pause) { self.start() }
+    return true
   }
 
   private func describe(_ error: any Error) -> TransportError {
@@ -204,10 +229,12 @@ extension ConnectionAttempt: ConnectionOwner {
   }
 
   func connectionFailed(_ connection: ConnectionHandler, _ failure: HandshakeFailure) {
+    if failure.reason == .postponedByPeer && triesAgainLater() { return }
     logger.warning("no link to \(endpoint): \(failure)")
     let kind: TransportError.Kind =
       switch failure.reason {
       case .timeout: .timeout
+      case .postponedByPeer: .notReady
       case .notHeliostat, .malformed, .connectionLost: .handshake
       default: .refused
       }

@@ -9,6 +9,8 @@ extension Handshake {
     case proof = 3
     case hello = 4
     case confirmation = 5
+    /// A refusal that does not hold for long.
+    case notYet = 254
     case refusal = 255
   }
 
@@ -28,13 +30,13 @@ extension Handshake {
     output += body
   }
 
-  mutating func write(refusal text: String) {
+  mutating func write(refusal text: String, _ kind: Message = .refusal) {
     // After the responder's hello the initiator reads frames: it would take this for one.
     if side == .responder && step == .confirmation { return }
     // Cut between characters, so that the peer shows no broken ones.
     var short = printable(text, limit: Self.maximumUnproven)
     while short.utf8.count > Self.maximumUnproven { short.unicodeScalars.removeLast() }
-    write(.refusal, Array(short.utf8))
+    write(kind, Array(short.utf8))
   }
 
   /// What a proof covers before its content: who proves what, and this very exchange.

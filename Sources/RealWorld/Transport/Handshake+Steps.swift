@@ -52,9 +52,11 @@ extension Handshake {
     _ message: Message, _ body: ArraySlice<UInt8>, _ accept: (Hello) -> Acceptance
   ) -> Advance {
     switch (step, message) {
-    case (_, .refusal):
+    case (_, .refusal), (_, .notYet):
       let text = printable(String(decoding: body, as: UTF8.self), limit: Self.maximumUnproven)
-      return failed(.refusedByPeer, "the peer refused: \(text)", tells: false)
+      return failed(
+        message == .notYet ? .postponedByPeer : .refusedByPeer, "the peer refused: \(text)",
+        tells: false)
     case (.opening, .opening), (.challenge, .challenge):
       return advanceNonce(body)
     case (.proof, .proof):
@@ -139,6 +141,8 @@ extension Handshake {
     switch accept(hello) {
     case .refuse(let text):
       return failed(.notAccepted, text, tells: true)
+    case .postpone(let text):
+      return failed(.notYet, text, tells: true)
     case .accept(let payload):
       var answer = local
       answer.payload = payload

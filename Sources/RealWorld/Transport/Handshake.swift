@@ -16,8 +16,12 @@ public struct HandshakeFailure: Error, Sendable, Hashable, CustomStringConvertib
     case tooManyConnections
     case timeout
     case connectionLost
+    /// The layer above cannot say yes now, but may soon: the peer tries again.
+    case notYet
     /// The peer refused this side; the text is the peer's.
     case refusedByPeer
+    /// The peer cannot take this side now, but may soon; the text is the peer's.
+    case postponedByPeer
   }
 
   public var reason: Reason
@@ -37,6 +41,8 @@ public enum Acceptance: Sendable {
   case accept(payload: [UInt8])
   /// The text reaches the peer.
   case refuse(String)
+  /// Not now, but perhaps soon: a `Connector` tries again for as long as its patience lasts.
+  case postpone(String)
 }
 
 /// The first exchange on a connection: greeting, version, mutual proof of the secret, introductions.
@@ -166,7 +172,7 @@ public struct Handshake: ~Copyable {
         guard let peer else { preconditionFailure("established without a peer") }
         return .established(peer: peer, leftover: leftover)
       case .failed(let failure, let tells):
-        if tells { write(refusal: failure.text) }
+        if tells { write(refusal: failure.text, failure.reason == .notYet ? .notYet : .refusal) }
         input = []
         step = .over
         return .failed(failure)

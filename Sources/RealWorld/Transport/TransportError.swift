@@ -13,6 +13,8 @@ public struct TransportError: Error, Hashable, Sendable, CustomStringConvertible
     case handshake
     /// The other side refused, and said why; or this side refused the other.
     case refused
+    /// The other side is not ready for this one, and was not for as long as this one tried again.
+    case notReady
     /// The transport is closed.
     case closed
   }

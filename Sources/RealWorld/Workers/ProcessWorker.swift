@@ -278,7 +278,7 @@ extension ProcessWorker: ConnectionOwner {
     return .accept(
       payload: WorkerWelcome(
         worker: worker.number.index, node: plan.node, address: address.raw,
-        incarnation: home.nextIncarnation(), settings: settings, nodes: plan.nodes,
+        incarnation: home.nextIncarnation(), settings: settings, nodes: plan.roster.nodes,
         segment: home.segment.path, spin: home.spin
       ).encodedBytes())
   }

@@ -2,6 +2,7 @@ import Glibc
 import NIOCore
 import NIOPosix
 import Primitives
+import Synchronization
 import Testing
 
 @testable import RealWorld
@@ -174,6 +175,35 @@ func temporaryPath() -> String {
     let found = try await link.get()
     #expect(found.peer.process == "node-1")
     loop.execute { found.close(reason: "done") }
+    try await site.close()
+  }
+
+  @Test("a peer that is not ready is tried again, until it is or the patience ends")
+  func postponed() async throws {
+    let asked = Atomic<Int>(0)
+    let site = try await Site(accept: { _ in
+      let number = asked.add(1, ordering: .relaxed).newValue
+      // The site's own link is the first.
+      if number == 1 || number == 6 { return .accept(payload: []) }
+      return .postpone("still starting")
+    })
+    func connect(patience: TimeSpan) async throws -> SocketLink {
+      try await Connector.connect(
+        to: site.listener.endpoint, on: site.clientLoop, as: driver,
+        retry: RetryPolicy(attempts: 1, firstPause: .milliseconds(1), patience: patience),
+        logger: site.log.logger, delegate: Recorder(site.clientLoop)
+      ).get()
+    }
+    let link = try await connect(patience: .seconds(60))
+    #expect(asked.load(ordering: .relaxed) == 6)
+    site.clientLoop.execute { link.close(reason: "done") }
+    await #expect {
+      _ = try await connect(patience: .milliseconds(5))
+    } throws: {
+      guard let error = $0 as? TransportError else { return false }
+      return error.kind == .notReady && "\(error)".contains("still starting")
+    }
+    #expect(asked.load(ordering: .relaxed) > 6)
     try await site.close()
   }
 }

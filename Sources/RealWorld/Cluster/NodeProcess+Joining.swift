@@ -1,0 +1,133 @@
+import Logging
+import NIOCore
+import Primitives
+import RuntimeCore
+import WireFormat
+
+/// How several nodes may join at the same moment, and all know all.
+///
+/// The head takes one joiner after the other, in the order in which their links are there, and tells
+/// each who was there before it (`MembershipNews.members`). So of any two nodes exactly one is told of
+/// the other, and connects to it; that one learns of the first by its introduction. A node takes part
+/// when each of those has said that it has given the link its place (`connected`): who hears of the
+/// node from then on can reach it.
+extension NodeProcess {
+  /// Takes what comes before the process is there.
+  final class Door: @unchecked Sendable {
+    var process: NodeProcess?
+
+    func accept(_ hello: Hello) -> Acceptance {
+      process?.accept(hello) ?? .postpone(NodeProcess.isStarting)
+    }
+
+    func established(_ link: SocketLink) {
+      if let process { process.established(link) } else { link.close(reason: "not ready") }
+    }
+  }
+
+  static let isStarting = "the node is still starting: try again"
+
+  /// Stands in for the delegate of a link until there is one, and keeps for it what comes.
+  final class LateDelegate: LinkDelegate, @unchecked Sendable {
+    private var target: (any LinkDelegate)?
+    private var runs: [[UInt8]] = []
+    private var link: Link?
+    private var end: LinkEnd?
+
+    func attach(_ target: any LinkDelegate) {
+      self.target = target
+      guard let link else { return }
+      for run in runs { run.withUnsafeBytes { target.linkReceived(link, frames: $0) } }
+      runs = []
+      if let end { target.linkClosed(link, reason: end) } else { target.linkReadCompleted(link) }
+      self.link = nil
+    }
+
+    func linkReceived(_ link: Link, frames: UnsafeRawBufferPointer) {
+      if let target { return target.linkReceived(link, frames: frames) }
+      self.link = link
+      runs.append(Array(frames))
+    }
+
+    func linkReceivedPart(
+      _ link: Link, frameLength: Int, offset: Int, bytes: UnsafeRawBufferPointer
+    ) {
+      target?.linkReceivedPart(link, frameLength: frameLength, offset: offset, bytes: bytes)
+    }
+
+    func linkReadCompleted(_ link: Link) { target?.linkReadCompleted(link) }
+    func linkBecameWritable(_ link: Link) { target?.linkBecameWritable(link) }
+
+    func linkClosed(_ link: Link, reason: LinkEnd) {
+      if let target { return target.linkClosed(link, reason: reason) }
+      self.link = link
+      end = reason
+    }
+  }
+
+  /// Connects to all nodes that were there before this one.
+  func connectToEarlierMembers() async throws {
+    for member in try await earlierMembers.futureResult.get() where member.node != NodeID(0) {
+      do {
+        try await connect(to: member)
+      } catch {
+        // It may just have gone: then the head says so soon.
+        let isGone = try await loop.scheduleTask(in: .seconds(2)) {
+          self.member(member.node) == nil
+        }.futureResult.get()
+        if !isGone { throw error }
+      }
+    }
+  }
+
+  private func connect(to member: Member) async throws {
+    var hello = hello
+    let own = try await loop.submit { self.member(self.node)! }.get()
+    hello.payload = Introduction.member(own).encodedBytes()
+    let late = LateDelegate()
+    let link = try await Connector.connect(
+      to: try Endpoint(parsing: member.endpoint), on: loop, as: hello, configuration: transport,
+      retry: RetryPolicy(attempts: 3), logger: logger, delegate: late
+    ).get()
+    try await loop.flatSubmit { [self] in
+      let connected = loop.makePromise(of: Void.self)
+      connecting[member.node] = connected
+      late.attach(adopt(link, as: .node(member.node)))
+      return connected.futureResult
+    }.get()
+  }
+
+  // MARK: Members
+
+  func member(_ number: NodeID) -> Member? {
+    Int(number.index) < members.count ? members[Int(number.index)] : nil
+  }
+
+  func add(_ member: Member) {
+    while members.count <= Int(member.node.index) { members.append(nil) }
+    members[Int(member.node.index)] = member
+    roster.set(member.node, member.resources)
+    if member.node != node { lanes.endpoints[member.node] = member.endpoint }
+  }
+
+  /// The place of a node that has gone stays: numbers do not shift.
+  func remove(_ number: NodeID) {
+    guard member(number) != nil else { return }
+    members[Int(number.index)] = nil
+    roster.set(number, nil)
+  }
+
+  /// Puts news behind what the machines have said to that node before.
+  func tell(_ number: NodeID, _ news: MembershipNews) {
+    guard let port = ports[number] else { return }
+    let body = news.encodedBytes()
+    let place = try? shell.core.pointee.port(port).pointee.writer.takeFrame(
+      kind: MembershipNews.frameKind, source: .raylet(node), target: .raylet(number),
+      bodyCount: body.count)
+    guard let place else { return }
+    body.withUnsafeBytes {
+      place.copyMemory(from: $0.baseAddress!, byteCount: $0.count)
+    }
+    shell.endTurn()
+  }
+}

@@ -1,0 +1,116 @@
+import Foundation
+import Heliostat
+import Logging
+import NIOPosix
+import Primitives
+import RealWorld
+import RuntimeCore
+
+/// What the nodes and programs of these tests run.
+struct NodeFunctions: Sendable {
+  let library = FunctionLibrary()
+  let make: RemoteFunction<Int, [Int64]>
+  let sum: RemoteFunction<[Int64], Int>
+  let slow: RemoteFunction<Int, Int>
+
+  init() {
+    make = library.remote("make") { (count: Int) in (0..<Int64(count)).map { $0 } }
+    sum = library.remote("sum") { (values: [Int64]) in Int(values.reduce(0, +)) }
+    slow = library.remote("slow", TaskOptions(resources: ResourceVector(cpus: 1))) { (x: Int) in
+      usleep(5000)
+      return x
+    }
+  }
+}
+
+/// Nodes that reach each other over sockets, each with an event loop of its own in this process. Node
+/// `i` of those that were asked for has one of the custom resource `r<i>`.
+final class SocketNodes: @unchecked Sendable {
+  let group: MultiThreadedEventLoopGroup
+  let functions = NodeFunctions()
+  let log = LogLines()
+  let directory: URL
+  let count: Int
+  var change: @Sendable (inout NodeProcess.Options) -> Void = { _ in }
+  /// In the order in which they were asked for, which need not be that of their numbers.
+  private(set) var nodes: [NodeProcess] = []
+
+  init(_ count: Int) throws {
+    self.count = count
+    group = MultiThreadedEventLoopGroup(numberOfThreads: count)
+    directory = FileManager.default.temporaryDirectory.appendingPathComponent(
+      "heliostat-\(UUID().uuidString.prefix(8))")
+    try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
+  }
+
+  private func path(_ index: Int) -> String { directory.appendingPathComponent("\(index)").path }
+
+  func start(_ index: Int) async throws -> NodeProcess {
+    var resources = ResourceVector(cpus: 1)
+    var names = ClusterSettings().resourceNames
+    for i in 0..<count {
+      let lane = names.lane(of: "r\(i)")!
+      if i == index { resources.lanes[lane] = ResourceVector.units(1) }
+    }
+    var options = NodeProcess.Options(
+      endpoint: .unix(path: path(index)), head: index == 0 ? nil : .unix(path: path(0)),
+      description: NodeDescription(resources: resources, store: ByteCount(16 << 20)))
+    options.settings.resourceNames = names
+    change(&options)
+    return try await NodeProcess.start(
+      options, library: functions.library, on: group.next(), logger: log.logger())
+  }
+
+  /// Starts all at the same moment: the others as soon as the head's address is there, which is well
+  /// before the head is ready.
+  func startTogether() async throws {
+    let head = Task { try await start(0) }
+    while !FileManager.default.fileExists(atPath: path(0)) { await Task.yield() }
+    nodes = try await withThrowingTaskGroup(of: (Int, NodeProcess).self) { group in
+      for index in 1..<count { group.addTask { (index, try await self.start(index)) } }
+      var started: [NodeProcess?] = Array(repeating: nil, count: count)
+      for try await (index, node) in group { started[index] = node }
+      started[0] = try await head.value
+      return started.compactMap { $0 }
+    }
+  }
+
+  /// Starts one after the other.
+  func startInOrder() async throws {
+    for index in 0..<count { nodes.append(try await start(index)) }
+  }
+
+  /// Runs a program that is connected to a node.
+  func run<Result: Sendable>(
+    on index: Int, _ program: @escaping @Sendable (Session) async throws -> Result
+  ) async throws -> Result {
+    let cluster = try await Cluster.connect(
+      to: nodes[index].endpoint, library: functions.library, logger: log.logger())
+    do {
+      let result = try await cluster.run(program)
+      await cluster.stop()
+      return result
+    } catch {
+      await cluster.stop()
+      throw error
+    }
+  }
+
+  /// The head last.
+  func stop() async throws {
+    for node in nodes.reversed() { await node.stop() }
+    try await group.shutdownGracefully()
+    try FileManager.default.removeItem(at: directory)
+  }
+}
+
+extension RemoteFunction {
+  /// The same on the node that has `r<index>`.
+  func at(_ index: Int, _ session: Session) -> RemoteFunction {
+    var copy = self
+    var resources = ResourceVector.zero
+    resources.lanes[session.lane(of: "r\(index)")!] = ResourceVector.units(1)
+    copy.options.resources = resources
+    return copy
+  }
+}
