@@ -83,6 +83,11 @@ struct NodeCommand: ParsableCommand {
   @Option(parsing: .unconditional, help: "The seed of programs that do not bring their own.")
   var seed: UInt64 = 1
 
+  @Option(
+    help: ArgumentHelp(
+      "For a head: a node that says nothing for so long counts as lost.", valueName: "time"))
+  var silence = "30s"
+
   @Option(help: "The least severe messages to show: trace, debug, info, warning or error.")
   var log = "info"
 
@@ -154,6 +159,12 @@ struct NodeCommand: ParsableCommand {
     }
     settings.name = name
     settings.seed = seed
+    settings.silenceLimit = try RealOptions.span(silence, "--silence")
+    guard settings.silenceLimit >= settings.parameters.heartbeat * 10 else {
+      throw BadInput(
+        "--silence \(silence): nodes report every \(settings.parameters.heartbeat); expected at least "
+          + "ten times that")
+    }
     let count = cpus ?? ProcessInfo.processInfo.activeProcessorCount
     for (option, value) in [("--cpus", count), ("--gpus", gpus)] where !(0...1024).contains(value) {
       throw BadInput("\(option) is \(value); expected 0 to 1024")

@@ -90,6 +90,15 @@ struct RealOptions: ParsableArguments {
     else { throw BadInput("\(option) \(path): expected a directory that can be written") }
   }
 
+  /// Reads a time as workload files have it.
+  static func span(_ text: String, _ option: String) throws -> TimeSpan {
+    let units: [(String, Double)] = [("ms", 1e-3), ("min", 60), ("h", 3600), ("s", 1)]
+    guard let (unit, factor) = units.first(where: { text.hasSuffix($0.0) }),
+      let number = Double(text.dropLast(unit.count)), number >= 0, number * factor < 1e6
+    else { throw BadInput("\(option) \(text): expected a time, such as 10s or 500ms") }
+    return TimeSpan(nanoseconds: UInt64((number * factor * 1e9).rounded()))
+  }
+
   static func endpoint(_ text: String, _ option: String) throws -> Endpoint {
     do {
       return try Endpoint(parsing: text)

@@ -200,4 +200,40 @@ import Testing
     _ = cluster.end(SIGKILL)
     cluster.waitForAll()
   }
+
+  @Test("a node that is stopped in its tracks is lost after a while; the rest goes on")
+  func silentNode() throws {
+    let sandbox = try Sandbox(["w.yaml": Sandbox.words])
+    let (head, address, _) = try sandbox.node("--workload", "w.yaml", "--silence", "1s")
+    let (first, _, _) = try sandbox.node("--join", address, "--workload", "w.yaml")
+    let (second, _, _) = try sandbox.node("--join", address, "--workload", "w.yaml")
+    kill(first.process.processIdentifier, SIGSTOP)
+    #expect(try head.errorLine(containing: "node 1 is lost").contains("no heartbeat for 1"))
+    #expect(try second.errorLine(containing: "node 1 is lost").isEmpty == false)
+    let run = try sandbox.run(
+      "run", "w.yaml", "--world", "real", "--connect", address, "--seed", "5", "--out", "r")
+    #expect(run.code == 0, Comment(rawValue: run.output + run.errors))
+    // When it goes on, it finds that it was taken for lost.
+    kill(first.process.processIdentifier, SIGCONT)
+    #expect(try first.errorLine(containing: "error: the head is gone").isEmpty == false)
+    #expect(first.end() == 1)
+    #expect(second.end(SIGTERM) == 0)
+    #expect(head.end(SIGTERM) == 0)
+  }
+
+  @Test("a head that was stopped itself takes no node for silent")
+  func stoppedHead() throws {
+    let sandbox = try Sandbox(["w.yaml": Sandbox.words])
+    let (head, address, _) = try sandbox.node("--workload", "w.yaml", "--silence", "1s")
+    let (member, _, _) = try sandbox.node("--join", address, "--workload", "w.yaml")
+    kill(head.process.processIdentifier, SIGSTOP)
+    usleep(2_500_000)
+    kill(head.process.processIdentifier, SIGCONT)
+    let run = try sandbox.run(
+      "run", "w.yaml", "--world", "real", "--connect", address, "--seed", "5", "--out", "r")
+    #expect(run.code == 0, Comment(rawValue: run.output + run.errors))
+    // A lost one would end by itself, with code 1.
+    #expect(member.end(SIGTERM) == 0)
+    #expect(head.end(SIGTERM) == 0)
+  }
 }

@@ -13,6 +13,9 @@ public struct ClusterSettings: Codable, Sendable {
   public var placement: String
   public var dispatch: String
   public var resourceNames: ResourceNames
+  /// A node whose heartbeats have stayed away for so long counts as lost. At least ten times
+  /// `Parameters.heartbeat`; Ray's default is the same, `num_heartbeats_timeout` times 100 ms.
+  public var silenceLimit = TimeSpan.seconds(30)
   /// Where nodes put objects that do not fit into their memory, unless a node names a place of its
   /// own; nil for `temporaryDirectory`.
   public var spillDirectory: String?

@@ -71,6 +71,8 @@ public final class NodeProcess: @unchecked Sendable {
   let earlierMembers: EventLoopPromise<[Member]>
   /// Links that the other side has not given their place yet.
   var connecting: [NodeID: EventLoopPromise<Void>] = [:]
+  /// Used by the head alone.
+  var silence: Silence
   /// Programs and joiners may come.
   private var takesPart = false
   private var peers: [ObjectIdentifier: PeerLink] = [:]
@@ -142,10 +144,11 @@ public final class NodeProcess: @unchecked Sendable {
         node: node, settings: settings, roster: plan.roster, shell: shell, host: host,
         spinner: spinner, listener: listener, functions: functions, options: options,
         loop: loop, hello: hello, logger: logger)
+      let linkToHead = headLink
       try await loop.submit {
         process.add(
-          Member(node: node, endpoint: "\(listener.endpoint)", resources: resources))
-        if let headLink { late.attach(process.adopt(headLink, as: .node(NodeID(0)))) }
+          Member(node: process.node, endpoint: "\(listener.endpoint)", resources: resources))
+        if let linkToHead { late.attach(process.adopt(linkToHead, as: .node(NodeID(0)))) }
         door.process = process
       }.get()
       try await process.connectToEarlierMembers()
@@ -154,7 +157,11 @@ public final class NodeProcess: @unchecked Sendable {
         try shell.start()
         host.attach(shell)
         process.takesPart = true
-        if options.head != nil { process.tell(NodeID(0), .ready(node)) }
+        if options.head != nil {
+          process.tell(NodeID(0), .ready(process.node))
+        } else {
+          process.watchForSilence()
+        }
       }.get()
       return process
     } catch {
@@ -184,6 +191,7 @@ public final class NodeProcess: @unchecked Sendable {
     self.logger = logger
     endpoint = listener.endpoint
     transport = options.transport
+    silence = Silence(limit: settings.silenceLimit)
     endPromise = loop.makePromise(of: End.self)
     ended = endPromise.futureResult
     nextNode = 1
@@ -287,6 +295,7 @@ public final class NodeProcess: @unchecked Sendable {
       shell.core.pointee.connect(.raylet(number), to: port)
       links[number] = link
       ports[number] = port
+      silence.connectedAt[number] = MonotonicClock.now
       shell.core.pointee.count(nodes: links.count + 1)
     }
     peers[ObjectIdentifier(peer)] = peer
@@ -371,6 +380,8 @@ public final class NodeProcess: @unchecked Sendable {
   /// The machines hear that a node is gone.
   private func lose(_ number: NodeID) {
     remove(number)
+    // It may be there still, stopped or on its way out: it finds its links closed.
+    links[number]?.close(reason: "this node has left the cluster")
     shell.core.pointee.now = MonotonicClock.now
     shell.core.pointee.lose(number)
     shell.endTurn()
@@ -383,6 +394,7 @@ public final class NodeProcess: @unchecked Sendable {
     let links: [Link] =
       (try? await loop.submit { [self] in
         isStopping = true
+        silence.look?.cancel()
         return Array(self.links.values)
       }.get()) ?? []
     try? await listener.close().get()

@@ -399,6 +399,9 @@ struct NodeCore: ~Copyable {
     }
   }
 
+  /// When the global schedulers of this node last heard of a node; `zero` for never.
+  func lastHeartbeat(of node: NodeID) -> Instant { schedulers?[0].lastHeartbeat(of: node) ?? .zero }
+
   mutating func start() {
     recorder?.pointee.started(rayletAddress, at: now)
     raylet.pointee.start(at: now, into: &effects)

@@ -83,6 +83,11 @@ public struct GlobalScheduler: ~Copyable {
     (0..<infeasible.count).map { infeasible[$0] }
   }
 
+  /// When the last report of a node came; `zero` for never.
+  public func lastHeartbeat(of node: NodeID) -> Instant {
+    Int(node.index) < nodeCount ? nodes[Int(node.index)].heardAt : .zero
+  }
+
   public var memoryBytes: Int {
     directory.memoryBytes + pending.memoryBytes + infeasible.memoryBytes
       + nodeCount * (MemoryLayout<NodeView>.stride + 16)
