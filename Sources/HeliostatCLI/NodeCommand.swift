@@ -1,4 +1,5 @@
 import ArgumentParser
+import Dispatch
 import Experiments
 import Foundation
 import Heliostat
@@ -15,8 +16,10 @@ struct NodeCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "node", abstract: "Run a node of a real cluster: its head, or one that joins it.",
     discussion: """
-      Prints one line when it takes part, and stays until SIGTERM or SIGINT (exit code 0), or until \
-      its head is gone (exit code 1). Programs are taken only when they have the same functions: give \
+      Prints one line when it takes part, and stays until SIGTERM or SIGINT, or until its head is gone \
+      (exit code 1). A signal lets it finish what it has, and hand its objects to other nodes; the \
+      head lets the whole cluster finish. Exit code 0 when that was done in time, else 1. A second \
+      signal ends it at once. Programs are taken only when they have the same functions: give \
       all nodes and programs the same workload file.
       """)
 
@@ -85,6 +88,12 @@ struct NodeCommand: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
+      "How long SIGTERM leaves to tasks and programs, and then again to objects.",
+      valueName: "time"))
+  var grace = "10s"
+
+  @Option(
+    help: ArgumentHelp(
       "For a head: a node that says nothing for so long counts as lost.", valueName: "time"))
   var silence = "30s"
 
@@ -111,7 +120,8 @@ struct NodeCommand: ParsableCommand {
       do { folder = try RecordingFolder(record) } catch { throw BadInput("--record \(error)") }
       options.recording = { node in try recording.start(node.index, in: folder) }
     }
-    let service = NodeService(options, library, recording, logger)
+    let ending = NodeEnding(grace: try RealOptions.span(grace, "--grace"))
+    let service = NodeService(options, library, recording, ending, logger)
     let reportsEnd = untilStdinCloses
     do {
       try waitForResult {
@@ -126,6 +136,7 @@ struct NodeCommand: ParsableCommand {
           Thread.detachNewThread {
             var byte: UInt8 = 0
             while read(0, &byte, 1) > 0 {}
+            ending.endsAtOnce.store(true, ordering: .relaxed)
             Task { await group.triggerGracefulShutdown() }
             // Whatever the node does then, it does not outlive its parent for long.
             sleep(8)
@@ -234,12 +245,14 @@ private struct NodeService: Service {
   private let options: NodeProcess.Options
   private let library: FunctionLibrary
   private let recording: NodeRecording
+  private let ending: NodeEnding
   private let logger: Logger
 
   init(
     _ options: NodeProcess.Options, _ library: FunctionLibrary, _ recording: NodeRecording,
-    _ logger: Logger
+    _ ending: NodeEnding, _ logger: Logger
   ) {
+    self.ending = ending
     self.recording = recording
     self.options = options
     self.library = library
@@ -262,9 +275,10 @@ private struct NodeService: Service {
     fflush(nil)
     let questions = Self.answerQuestions(to: process)
     defer { questions.cancel() }
-    let (ends, continuation) = AsyncStream.makeStream(of: String.self)
+    ending.watch(process)
+    let (ends, continuation) = AsyncStream.makeStream(of: NodeProcess.End.self)
     process.ended.whenSuccess { end in
-      continuation.yield(end.description)
+      continuation.yield(end)
       continuation.finish()
     }
     let reason = await withGracefulShutdownHandler {
@@ -272,11 +286,63 @@ private struct NodeService: Service {
     } onGracefulShutdown: {
       continuation.finish()
     }
-    if reason == nil { logger.info("node \(process.node.index) stops") }
+    var left = NodeProcess.Leftovers()
+    if reason == nil && !ending.endsAtOnce.load(ordering: .relaxed) {
+      logger.info("node \(process.node.index) finishes what it has, for at most \(ending.grace)")
+      left = await process.drain(grace: ending.grace)
+      // A task that does not end must not keep the node.
+      if left.tasks > 0 { ending.end(process, ending.text(left)) }
+    }
+    logger.info("node \(process.node.index) stops")
+    ending.endSoon(process)
     await process.stop()
     try recording.finish()
     try? await group.shutdownGracefully()
-    if let reason { throw NodeEnded(description: reason) }
+    if !left.isEmpty { throw NodeEnded(description: ending.text(left)) }
+    if let reason, !reason.isOrderly { throw NodeEnded(description: reason.description) }
+  }
+}
+
+/// How a node that was told to end does so.
+private final class NodeEnding: @unchecked Sendable {
+  let grace: TimeSpan
+  /// Its parent is gone or wants it gone: nobody is there to finish for.
+  let endsAtOnce = Atomic<Bool>(false)
+  private let signals = Atomic<Int>(0)
+  /// Set once, before the signals can come.
+  private var sources: [any DispatchSourceSignal] = []
+
+  init(grace: TimeSpan) { self.grace = grace }
+
+  func text(_ left: NodeProcess.Leftovers) -> String {
+    "not all was finished within \(grace); left: \(left)"
+  }
+
+  /// The second signal ends the process at once. The first one is the service group's.
+  func watch(_ process: NodeProcess) {
+    for number in [SIGTERM, SIGINT] {
+      let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
+      source.setEventHandler { [unowned self] in
+        guard signals.add(1, ordering: .relaxed).newValue == 2 else { return }
+        end(process, "ended by a second signal")
+      }
+      source.resume()
+      sources.append(source)
+    }
+  }
+
+  /// A task that does not end must not keep a node that stops.
+  func endSoon(_ process: NodeProcess) {
+    DispatchQueue.global().asyncAfter(deadline: .now() + 5) { [self] in
+      end(process, "a task does not end")
+    }
+  }
+
+  /// Ends the process, whatever its workers do.
+  func end(_ process: NodeProcess, _ text: String) -> Never {
+    FileHandle.standardError.write(Data("error: \(text)\n".utf8))
+    process.removeNames()
+    _exit(1)
   }
 }
 

@@ -148,6 +148,14 @@ extension RecordReader {
       let worker = try worker()
       return .taskFinished(task, worker, try status())
     case .nodeLost: return .nodeLost(try node())
+    case .nodeDraining: return .nodeDraining(try node())
+    case .objectsDue:
+      let node = try node()
+      return .objectsDue(node, try small("number of objects"))
+    case .objectOffered: return .objectOffered(try object())
+    case .objectKept:
+      let object = try object()
+      return .objectKept(object, try status())
     case .nodesCounted: return .nodesCounted(try small("number of nodes"))
     case .nodeRegistered: return .nodeRegistered(try node())
     case .driverLost:

@@ -70,14 +70,18 @@ extension Message {
     case .cancellationRequested(let task, let isRecursive):
       sink.task(task)
       sink.number(isRecursive ? 1 : 0, "recursive")
-    case .nodeLost(let node), .nodeRegistered(let node): sink.node(node)
+    case .nodeLost(let node), .nodeRegistered(let node), .nodeDraining(let node): sink.node(node)
+    case .objectsDue(let node, let count):
+      sink.node(node)
+      sink.number(UInt64(count), "objects")
     case .nodesCounted(let count): sink.number(UInt64(count), "nodes")
     case .roomRequested(let size): sink.size(size)
     case .objectPinned(let object), .objectUnpinned(let object), .objectRequested(let object),
-      .objectRefused(let object), .locationsListed(let object), .objectFreed(let object):
+      .objectRefused(let object), .locationsListed(let object), .objectFreed(let object),
+      .objectOffered(let object):
       sink.object(object)
     case .objectRestored(let slot): sink.number(UInt64(slot), "slot")
-    case .objectReady(let object, let status):
+    case .objectReady(let object, let status), .objectKept(let object, let status):
       sink.object(object)
       sink.status(status)
     case .taskForwarded(let task), .taskEscalated(let task), .taskPlaced(let task),

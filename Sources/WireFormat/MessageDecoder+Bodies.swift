@@ -89,6 +89,11 @@ extension MessageDecoder {
       return .locationLost(object, try node(&reader))
     case .objectRequested: return .objectRequested(try lone(&reader, &borrowed))
     case .objectRefused: return .objectRefused(try lone(&reader, &borrowed))
+    case .objectOffered: return .objectOffered(try lone(&reader, &borrowed))
+    case .objectKept:
+      try reader.requireExactly(21, "object kept")
+      let object = object(&reader, &borrowed)
+      return .objectKept(object, try status(&reader))
     case .objectPinned: return .objectPinned(try lone(&reader, &borrowed))
     case .objectUnpinned: return .objectUnpinned(try lone(&reader, &borrowed))
     case .locationsListed: return .locationsListed(try lone(&reader, &borrowed))
@@ -147,6 +152,13 @@ extension MessageDecoder {
     case .workerLost:
       try reader.requireExactly(4, "worker")
       return .workerLost(try worker(&reader))
+    case .nodeDraining:
+      try reader.requireExactly(4, "node")
+      return .nodeDraining(try node(&reader))
+    case .objectsDue:
+      try reader.requireExactly(8, "objects due")
+      let node = try node(&reader)
+      return .objectsDue(node, reader.load(UInt32.self))
     case .nodesCounted:
       try reader.requireExactly(4, "number of nodes")
       return .nodesCounted(reader.load(UInt32.self))

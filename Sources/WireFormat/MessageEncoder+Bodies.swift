@@ -20,17 +20,18 @@ extension MessageEncoder {
       plan(task, extra: 0, flags: 0)
     case .taskLogged(let task, _):
       plan(task, extra: 4, flags: 0)
-    case .objectReady, .objectWanted, .objectLookedUp, .taskFinished: Plan(size: 21)
+    case .objectReady, .objectWanted, .objectLookedUp, .taskFinished, .objectKept: Plan(size: 21)
     case .objectPut: Plan(size: 28)
     case .referencesFreed(let batch), .objectsFreed(let batch):
       Plan(size: 4 + 20 * payloads.batch(batch).pointee.count)
     case .workerBlocked, .workerUnblocked, .workerStarted, .workerLost, .objectRestored, .chunkSent,
       .functionRegistered, .functionPublished, .nodeRegistered, .nodeLost, .nodesCounted,
-      .updatesAcknowledged, .jobEnded:
+      .nodeDraining, .updatesAcknowledged, .jobEnded:
       Plan(size: 4)
-    case .polled, .pollAnswered, .timerFired, .roomRequested, .driverLost: Plan(size: 8)
+    case .polled, .pollAnswered, .timerFired, .roomRequested, .driverLost, .objectsDue:
+      Plan(size: 8)
     case .objectPinned, .objectUnpinned, .objectRequested, .objectRefused, .locationsListed,
-      .objectFreed, .actorCreated, .actorLocated:
+      .objectFreed, .objectOffered, .actorCreated, .actorLocated:
       Plan(size: 20)
     case .heartbeat: Plan(size: 96)
     case .chunkArrived, .locationAdded, .objectLocated: Plan(size: 33)
@@ -96,7 +97,7 @@ extension MessageEncoder {
     case .taskLogged(let task, let node):
       output.put(node.index)
       write(specification: task, flags, into: &output)
-    case .objectReady(let object, let status):
+    case .objectReady(let object, let status), .objectKept(let object, let status):
       write(object, into: &output)
       output.put(status.rawValue)
     case .objectWanted(let object, let want):
@@ -121,7 +122,11 @@ extension MessageEncoder {
     case .chunkSent(let push): output.put(push.slot)
     case .functionRegistered(let function), .functionPublished(let function):
       output.put(function.index)
-    case .nodeRegistered(let node), .nodeLost(let node): output.put(node.index)
+    case .nodeRegistered(let node), .nodeLost(let node), .nodeDraining(let node):
+      output.put(node.index)
+    case .objectsDue(let node, let count):
+      output.put(node.index)
+      output.put(count)
     case .nodesCounted(let count): output.put(count)
     case .updatesAcknowledged(let sequence): output.put(sequence.value)
     case .polled(let token), .pollAnswered(let token), .timerFired(let token):
@@ -133,7 +138,8 @@ extension MessageEncoder {
       output.put(job.number)
     case .jobEnded(let job): output.put(job.number)
     case .objectPinned(let object), .objectUnpinned(let object), .objectRequested(let object),
-      .objectRefused(let object), .locationsListed(let object), .objectFreed(let object):
+      .objectRefused(let object), .locationsListed(let object), .objectFreed(let object),
+      .objectOffered(let object):
       write(object, into: &output)
     case .heartbeat(let handle): write(handle, into: &output)
     case .chunkArrived(let object, let index, let count, let size, let status):

@@ -7,7 +7,8 @@ extension MessageKind {
   public var crossesProcesses: Bool {
     switch self {
     case .taskFinished, .workerStarted, .workerLost, .timerFired, .chunkSent, .chunkArrived,
-      .roomRequested, .objectPinned, .objectUnpinned, .objectRestored, .nodesCounted, .driverLost:
+      .roomRequested, .objectPinned, .objectUnpinned, .objectRestored, .nodesCounted, .driverLost,
+      .nodeDraining, .objectsDue:
       false
     default: true
     }
@@ -23,7 +24,8 @@ extension MessageKind {
     case .objectReady, .pollAnswered, .taskForwarded: source == .raylet && target == .driver
     case .taskEscalated, .heartbeat: source == .raylet && target == .globalScheduler
     case .taskPlaced: (source == .globalScheduler || source == .raylet) && target == .raylet
-    case .objectRequested, .objectRefused, .chunkArrived: source == .raylet && target == .raylet
+    case .objectRequested, .objectRefused, .chunkArrived, .objectOffered, .objectKept:
+      source == .raylet && target == .raylet
     case .locationAdded, .locationRemoved, .actorCreated, .nodeRegistered,
       .objectsFreed, .actorLookedUp, .functionsFollowed:
       source == .raylet && target == .replica
@@ -44,8 +46,9 @@ extension MessageKind {
     case .updatePropagated, .updatesAcknowledged: source == .replica && target == .replica
     case .timerFired: source == target
     case .taskFinished, .workerStarted, .workerLost, .chunkSent, .roomRequested, .objectPinned,
-      .objectUnpinned, .objectRestored, .nodesCounted, .driverLost:
+      .objectUnpinned, .objectRestored, .nodesCounted, .driverLost, .objectsDue:
       target == .raylet
+    case .nodeDraining: target == .raylet || target == .globalScheduler
     }
   }
 

@@ -236,4 +236,80 @@ import Testing
     #expect(member.end(SIGTERM) == 0)
     #expect(head.end(SIGTERM) == 0)
   }
+
+  static let load = """
+    experiment: load
+    title: "Load"
+    cluster: {profile: small.yaml, nodes: 3}
+    workload:
+      generator: independent
+      with: {tasks: 400, window: 12, duration: 20ms}
+    measures: [throughput]
+
+    """
+
+  @Test("SIGTERM of a node in the midst of tasks: all results arrive, and it ends with code 0")
+  func drain() throws {
+    let sandbox = try Sandbox(["w.yaml": Self.load])
+    let (head, address, _) = try sandbox.node("--workload", "w.yaml", "--log", "debug")
+    let (first, _, _) = try sandbox.node("--join", address, "--workload", "w.yaml")
+    let (second, _, _) = try sandbox.node("--join", address, "--workload", "w.yaml")
+    let run = try Running(
+      sandbox, ["run", "w.yaml", "--world", "real", "--connect", address, "--out", "r"])
+    _ = try head.errorLine(containing: "driver 0 connects")
+    #expect(first.end(SIGTERM) == 0)
+    #expect(try head.errorLine(containing: "node 1 has left").isEmpty == false)
+    #expect(try second.errorLine(containing: "node 1 has left").isEmpty == false)
+    #expect(run.end() == 0)
+    for node in [head, first, second] {
+      #expect(Self.segments(of: node.process.processIdentifier).isEmpty == (node === first))
+    }
+    #expect(second.end(SIGTERM) == 0)
+    #expect(head.end(SIGTERM) == 0)
+  }
+
+  @Test("SIGTERM of the head in the midst of tasks: these end, and then every node with code 0")
+  func drainCluster() throws {
+    let sandbox = try Sandbox(["w.yaml": Self.load])
+    let (head, address, _) = try sandbox.node(
+      "--workload", "w.yaml", "--grace", "60s", "--log", "debug")
+    let (member, _, _) = try sandbox.node("--join", address, "--workload", "w.yaml")
+    let run = try Running(
+      sandbox, ["run", "w.yaml", "--world", "real", "--connect", address, "--out", "r"])
+    _ = try head.errorLine(containing: "driver 0 connects")
+    #expect(head.end(SIGTERM) == 0)
+    #expect(run.end() == 0)
+    #expect(member.end() == 0)
+    for node in [head, member] {
+      #expect(Self.segments(of: node.process.processIdentifier).isEmpty)
+    }
+  }
+
+  @Test("what does not end within the grace is named; a second signal ends a node at once")
+  func graceOver() throws {
+    let long = Self.load.replacingOccurrences(of: "20ms", with: "60s")
+    let sandbox = try Sandbox(["w.yaml": long])
+    for (grace, text) in [("100ms", "left: "), ("60s", "second signal")] {
+      let (head, address, _) = try sandbox.node(
+        "--workload", "w.yaml", "--grace", grace, "--log", "debug")
+      let run = try Running(
+        sandbox, ["run", "w.yaml", "--world", "real", "--connect", address, "--out", "r"])
+      _ = try head.errorLine(containing: "driver 0 connects")
+      kill(head.process.processIdentifier, SIGTERM)
+      if grace == "60s" {
+        _ = try head.errorLine(containing: "finishes what it has")
+        kill(head.process.processIdentifier, SIGTERM)
+      }
+      #expect(try head.errorLine(containing: "error: ").contains(text))
+      #expect(head.end() == 1)
+      #expect(Self.segments(of: head.process.processIdentifier).isEmpty)
+      _ = run.end(SIGKILL)
+    }
+  }
+
+  /// What a process has in shared memory.
+  static func segments(of process: Int32) -> [String] {
+    let names = (try? FileManager.default.contentsOfDirectory(atPath: "/dev/shm")) ?? []
+    return names.filter { $0.contains("\(process)") }
+  }
 }

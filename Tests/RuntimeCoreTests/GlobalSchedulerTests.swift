@@ -133,6 +133,22 @@ struct GlobalSchedulerTests {
     }
   }
 
+  @Test("nothing goes to a node that drains, though it reports on; its tasks wait for another one")
+  func draining() throws {
+    let lone = try LoneScheduler([Self.one, Self.one])
+    lone.tell(.nodeDraining(NodeID(1)))
+    lone.heartbeat(1, total: Self.one, available: Self.one, received: 0)
+    for _ in 0..<3 {
+      lone.tell(.taskEscalated(lone.task()))
+      #expect(lone.placements == [0])
+    }
+    lone.tell(.nodeDraining(NodeID(0)))
+    lone.tell(.taskEscalated(lone.task()))
+    #expect(lone.placements.isEmpty)
+    lone.heartbeat(2, total: Self.one, available: Self.one, received: 0)
+    #expect(lone.placements == [2])
+  }
+
   @Test("a node that joins later is known by its first heartbeat, however high its number")
   func joined() throws {
     let lone = try LoneScheduler([.zero])

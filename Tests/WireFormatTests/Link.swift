@@ -119,10 +119,11 @@ func describe(
     return "\(message.kind) \(task(handle)) \(node)"
   case .objectWanted(let o, let want): return "wanted \(object(o)) \(want)"
   case .objectPut(let o, let size): return "put \(object(o)) \(size.bytes)"
+  case .objectKept(let o, let status): return "kept \(object(o)) \(status)"
   case .objectReady(let o, let status): return "ready \(object(o)) \(status)"
   case .objectLookedUp(let o, let mode): return "looked up \(object(o)) \(mode)"
   case .objectRequested(let o), .objectRefused(let o), .objectPinned(let o),
-    .objectUnpinned(let o), .locationsListed(let o), .objectFreed(let o):
+    .objectUnpinned(let o), .locationsListed(let o), .objectFreed(let o), .objectOffered(let o):
     return "\(message.kind) \(object(o))"
   case .chunkArrived(let o, let index, let count, let size, let status):
     return "chunk \(object(o)) \(index) \(count) \(size.bytes) \(status)"
@@ -144,7 +145,8 @@ func describe(
       + describe(record.update, specs, payloads)
   case .workerBlocked, .workerUnblocked, .workerStarted, .polled, .pollAnswered, .timerFired,
     .roomRequested, .objectRestored, .chunkSent, .functionRegistered, .functionPublished,
-    .nodeRegistered, .nodeLost, .nodesCounted, .workerLost, .functionsFollowed,
+    .nodeRegistered, .nodeLost, .nodesCounted, .nodeDraining, .objectsDue, .workerLost,
+    .functionsFollowed,
     .updatesAcknowledged,
     .driverLost, .jobEnded:
     return "\(message)"

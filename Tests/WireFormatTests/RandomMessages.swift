@@ -117,6 +117,8 @@ struct RandomMessages {
     case .driverLost: return (.driverLost(.driver(below(9)), JobID(word())), [])
     case .jobEnded: return (.jobEnded(JobID(word())), [])
     case .workerLost: return (.workerLost(WorkerID(below(99))), [])
+    case .nodeDraining: return (.nodeDraining(NodeID(below(9))), [])
+    case .objectsDue: return (.objectsDue(NodeID(below(9)), word()), [])
     case .nodesCounted: return (.nodesCounted(word()), [])
     case .functionsFollowed: return (.functionsFollowed, [])
     case .updatesAcknowledged: return (.updatesAcknowledged(SequenceNumber(word())), [])
@@ -141,6 +143,8 @@ struct RandomMessages {
     case .objectReady: return .objectReady(object, status())
     case .objectRequested: return .objectRequested(object)
     case .objectRefused: return .objectRefused(object)
+    case .objectOffered: return .objectOffered(object)
+    case .objectKept: return .objectKept(object, status())
     case .chunkArrived:
       let index = below(65_535)
       return .chunkArrived(

@@ -203,6 +203,69 @@ struct SeparateTablesLossTests {
   }
 
   @Test(
+    "A node that hands its objects over before it goes: every result is there, nothing is lost",
+    arguments: UInt64(0)..<40)
+  func nodeDrains(seed: UInt64) throws {
+    let cluster = try cluster(nodes: 3, seed: seed) { plan in
+      plan.spillover = "AlwaysEscalate"
+      plan.placement = "RoundRobin"
+    }
+    let tasks = (0..<12).map { _ in cluster.submit() }
+    let objects = tasks.map { ObjectHandle(producer: $0, index: 0) }
+    for _ in 0..<cluster.below(120) where !cluster.step() { break }
+    let leaving = Address.raylet(NodeID(1))
+    func tell(_ message: Message, _ target: Address) {
+      cluster.deliver(message, from: leaving, to: target)
+      cluster.endTurn(cluster.home(target))
+    }
+    tell(.nodeDraining(NodeID(1)), .globalScheduler(0))
+    tell(.nodeDraining(NodeID(1)), leaving)
+    cluster.run()
+    let hasTasks = !cluster.raylets[1].hasNoTasks
+    #expect(!hasTasks)
+    while cluster.raylets[1].hasObjectsToOffer {
+      for keeper in [0, 2] { tell(.objectsDue(NodeID(keeper), 2), leaving) }
+      cluster.run()
+    }
+    let rest = cluster.raylets[1].offeredObjects + cluster.raylets[1].objectsNotTaken
+    #expect(rest == 0)
+    cluster.kill(node: 1)
+    let late = (0..<4).map { _ in ObjectHandle(producer: cluster.submit(), index: 0) }
+    for object in objects + late {
+      let (outcome, status) = cluster.get(object)
+      #expect(outcome == .satisfied && status == .value, "seed \(seed)")
+    }
+    cluster.run()
+    checkResources(cluster)
+  }
+
+  @Test("Who was to take an object over dies: it is offered again, to another node")
+  func keeperDies() throws {
+    let cluster = try cluster(nodes: 3)
+    for _ in 0..<4 { _ = cluster.put(size: 100) }
+    cluster.run()
+    /// What is offered, and whether there is more.
+    func standing() -> [Int] {
+      let offered = cluster.raylets[0].offeredObjects
+      return [offered, cluster.raylets[0].hasObjectsToOffer ? 1 : 0]
+    }
+    let leaving = Address.raylet(NodeID(0))
+    cluster.deliver(.nodeDraining(NodeID(0)), from: leaving, to: leaving)
+    cluster.deliver(.objectsDue(NodeID(1), 4), from: leaving, to: leaving)
+    cluster.endTurn(cluster.home(leaving))
+    #expect(standing() == [4, 0])
+    cluster.kill(node: 1)
+    cluster.run()
+    #expect(standing() == [0, 1])
+    cluster.deliver(.objectsDue(NodeID(2), 9), from: leaving, to: leaving)
+    cluster.endTurn(cluster.home(leaving))
+    cluster.run()
+    #expect(standing() == [0, 0])
+    let taken = cluster.raylets[2].storedObjects
+    #expect(taken == 4)
+  }
+
+  @Test(
     "A node that dies with an actor: calls before, on their way and after never hang",
     arguments: UInt64(0)..<60)
   func nodeDiesWithActor(seed: UInt64) throws {

@@ -124,6 +124,18 @@ enum MembershipNews: Codable, Sendable {
   case lost(NodeID, reason: String)
   /// A node says that it goes: nothing new for it.
   case leaving(NodeID)
+  /// The head to a node that leaves: all that was placed there has been sent before this.
+  case placedNoMore
+  /// A node that leaves has nothing more to say; the head asks the others whether they have `seen` it.
+  case left(NodeID)
+  case seen(NodeID)
+  /// All have: the node is no longer one of the cluster.
+  case gone(NodeID)
+  /// The head ends, and with it the cluster.
+  case ending
+  /// A head that drains the cluster asks what is still to be done.
+  case workAsked(round: UInt64)
+  case work(round: UInt64, tasks: Int, programs: Int)
 
   static let frameKind: UInt8 = 170
 }

@@ -41,12 +41,14 @@ public final class NodeProcess: @unchecked Sendable {
   /// Why a node ended by itself.
   public struct End: Sendable, CustomStringConvertible {
     public let description: String
+    /// The head has ended in good order, and the cluster with it.
+    public let isOrderly: Bool
   }
 
   public let node: NodeID
   public let endpoint: Endpoint
   public let settings: ClusterSettings
-  /// Ends when the node has to: its head is gone.
+  /// Ends when the node has to: its head is gone or has ended.
   public let ended: EventLoopFuture<End>
 
   let loop: any EventLoop
@@ -73,6 +75,7 @@ public final class NodeProcess: @unchecked Sendable {
   var connecting: [NodeID: EventLoopPromise<Void>] = [:]
   /// Used by the head alone.
   var silence: Silence
+  var departure = Departure()
   /// Programs and joiners may come.
   private var takesPart = false
   private var peers: [ObjectIdentifier: PeerLink] = [:]
@@ -209,6 +212,7 @@ public final class NodeProcess: @unchecked Sendable {
 
   func accept(_ hello: Hello) -> Acceptance {
     if isStopping { return .refuse("the node is stopping") }
+    let isLeaving = departure.phase != .none
     guard let introduction = try? Introduction(encodedBytes: hello.payload) else {
       return .refuse("the introduction is not understood: use the same release everywhere")
     }
@@ -218,6 +222,7 @@ public final class NodeProcess: @unchecked Sendable {
         let head = member(NodeID(0))?.endpoint ?? "that one"
         return .refuse("this is node \(node.index), not the head: join \(head)")
       }
+      if isLeaving { return .refuse("the cluster is ending") }
       guard takesPart else { return .postpone(Self.isStarting) }
       let known = settings.resourceNames.names
       guard known.starts(with: names) else {
@@ -238,6 +243,7 @@ public final class NodeProcess: @unchecked Sendable {
     case .member:
       return .accept(payload: Welcome.connected.encodedBytes())
     case .driver(let nonce, let sharesMemory):
+      if isLeaving { return .refuse("the node is leaving: connect to another one") }
       guard takesPart else { return .postpone(Self.isStarting) }
       let number = Int(node.index) << 16 | nextDriver
       nextDriver += 1
@@ -316,8 +322,7 @@ public final class NodeProcess: @unchecked Sendable {
     case .lost(let number, let reason):
       logger.warning("node \(number.index) is lost: \(reason)")
       lose(number)
-    case .leaving(let number):
-      logger.info("node \(number.index) is leaving")
+    default: if case .node(let number) = peer.kind { heardOfDeparture(number, news) }
     }
   }
 
@@ -338,12 +343,14 @@ public final class NodeProcess: @unchecked Sendable {
       shell.core.pointee.disconnect(.raylet(number))
       shell.core.pointee.count(nodes: links.count + 1)
       lanes.nodeLost(number)
-      if isStopping { return }
+      if isStopping || departure.isGone { return }
       if number == NodeID(0) {
         earlierMembers.fail(TransportError(.closed, "the head is gone: \(reason)"))
         logger.error("the head is gone (\(reason)): this node ends")
-        endPromise.succeed(End(description: "the head is gone: \(reason)"))
+        departure.isGone = true
+        end("the head is gone: \(reason)", isOrderly: false)
       } else if node == NodeID(0) {
+        if departed(number) { return }
         logger.warning("node \(number.index) is lost: \(reason)")
         lose(number)
         for other in links.keys.sorted() { tell(other, .lost(number, reason: "\(reason)")) }
@@ -378,7 +385,7 @@ public final class NodeProcess: @unchecked Sendable {
   }
 
   /// The machines hear that a node is gone.
-  private func lose(_ number: NodeID) {
+  func lose(_ number: NodeID) {
     remove(number)
     // It may be there still, stopped or on its way out: it finds its links closed.
     links[number]?.close(reason: "this node has left the cluster")
@@ -388,6 +395,16 @@ public final class NodeProcess: @unchecked Sendable {
   }
 
   // MARK: The end
+
+  /// Programs that are connected over sockets.
+  var programCount: Int { peers.count - links.count }
+
+  func end(_ why: String, isOrderly: Bool) {
+    endPromise.succeed(End(description: why, isOrderly: isOrderly))
+  }
+
+  /// Removes what would outlive this process; for its end without `stop`. From any thread.
+  public func removeNames() { shell.removeNames() }
 
   /// Stops: closes all links, ends the workers, and returns when that is done.
   public func stop() async {
@@ -406,6 +423,6 @@ public final class NodeProcess: @unchecked Sendable {
     }.get()
     shell.stopWorkers()
     try? await spinner.close().get()
-    endPromise.succeed(End(description: "stopped"))
+    end("stopped", isOrderly: true)
   }
 }

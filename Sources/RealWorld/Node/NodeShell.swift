@@ -81,6 +81,9 @@ final class NodeShell: Pump, @unchecked Sendable {
 
   var segmentPath: String { memory.segment.path }
 
+  /// Removes what would outlive this process.
+  func removeNames() { memory.segment.removeName() }
+
   /// Ends the workers; their present tasks run to their end.
   func stopWorkers() {
     for worker in workers { (worker as? ThreadWorker)?.thread.stop() }

@@ -36,6 +36,8 @@ public struct GlobalScheduler: ~Copyable {
   var infeasible = RingQueue<TaskHandle>()
   var endedJobs = EndedJobs()
   var knowsEndedJobs = false
+  /// Nodes that will leave: they report on and get nothing. Few, and most of the time none.
+  private var draining: [NodeID] = []
   private var averageTaskSeconds: Double
   private var averageBandwidth: Double
 
@@ -129,6 +131,10 @@ public struct GlobalScheduler: ~Copyable {
       specs.release(task)
     case .jobEnded(let job):
       endJob(job, at: now, into: &effects)
+    case .nodeDraining(let node):
+      if Int(node.index) >= nodeCount { addNodes(upTo: Int(node.index)) }
+      draining.append(node)
+      nodes[Int(node.index)].isAlive = false
     default:
       preconditionFailure("global scheduler \(number) does not understand \(message.kind)")
     }
@@ -254,7 +260,7 @@ public struct GlobalScheduler: ~Copyable {
     node.pointee.available = heartbeat.available
     node.pointee.averageTaskSeconds = heartbeat.averageTaskSeconds
     node.pointee.heardAt = now
-    node.pointee.isAlive = true
+    node.pointee.isAlive = draining.isEmpty || !draining.contains(heartbeat.node)
     let weight = parameters.averageWeight
     averageTaskSeconds += weight * (heartbeat.averageTaskSeconds - averageTaskSeconds)
     averageBandwidth += weight * (heartbeat.averageBandwidth - averageBandwidth)
@@ -327,6 +333,8 @@ public struct GlobalScheduler: ~Copyable {
     case .taskEscalated, .locationsListed, .locationLost, .objectFreed, .nodeLost, .jobEnded,
       .cancellationRequested, .writesCommitted:
       return nil
+    case .nodeDraining(let node):
+      return node != .none && node.index < 1 << 20 ? nil : "no node drains"
     case .objectLocated(_, let node, _, _):
       guard node == .none || Int(node.index) < nodeCapacity else {
         return "node \(node.index) has not reported"

@@ -89,6 +89,11 @@ public enum Message: Sendable, BitwiseCopyable {
   case jobEnded(JobID)
   /// The world to a raylet: so many nodes take part from now on, this one included.
   case nodesCounted(UInt32)
+  /// The world to raylets and global schedulers: a node will leave. Nothing new is placed there, and its
+  /// own raylet keeps nothing new.
+  case nodeDraining(NodeID)
+  /// The world to a raylet that drains: at most so many of its primary copies are for that node.
+  case objectsDue(NodeID, UInt32)
   /// The world to a raylet: so many bytes are about to be written into the store.
   case roomRequested(ByteCount)
   /// The world to a raylet: a client reads the object in place, and has done so.
@@ -114,6 +119,10 @@ public enum Message: Sendable, BitwiseCopyable {
   case objectRefused(ObjectHandle)
   /// Chunk `index` of `count` arrived; `bytes` is the whole object's size.
   case chunkArrived(ObjectHandle, index: UInt16, count: UInt16, ByteCount, ObjectStatus)
+  /// A raylet that drains asks another one to have the primary copy from now on.
+  case objectOffered(ObjectHandle)
+  /// `value`: there is a copy here that stays, of an error too. Else why there is none.
+  case objectKept(ObjectHandle, ObjectStatus)
   /// The world to the sender: a chunk of this push has left, another may follow.
   case chunkSent(PushID)
 

@@ -15,6 +15,7 @@ public enum MessageKind: UInt8, Sendable, CaseIterable, BitwiseCopyable {
   case roomRequested, objectPinned, objectUnpinned, objectRestored
   case workerLost, nodeLost, taskForwarded, nodesCounted
   case driverLost, jobEnded, cancellationRequested
+  case nodeDraining, objectsDue, objectOffered, objectKept
 
   /// The name in profiles and listings: `task-submitted`.
   public var name: String {
@@ -80,6 +81,10 @@ extension Message {
     case .jobEnded: .jobEnded
     case .cancellationRequested: .cancellationRequested
     case .nodesCounted: .nodesCounted
+    case .nodeDraining: .nodeDraining
+    case .objectsDue: .objectsDue
+    case .objectOffered: .objectOffered
+    case .objectKept: .objectKept
     }
   }
 }
@@ -95,7 +100,8 @@ extension Message {
       return header + Self.wireSize(specs[task])
     case .taskLogged(let task, _): return header + 4 + Self.wireSize(specs[task])
     case .taskCompleted(let task, _, _): return header + 23 + 8 * Int(specs[task].returns)
-    case .objectReady, .objectWanted, .objectLookedUp, .taskFinished: return header + 21
+    case .objectReady, .objectWanted, .objectLookedUp, .taskFinished, .objectKept:
+      return header + 21
     case .objectPut: return header + 28
     case .referencesFreed(let batch), .objectsFreed(let batch):
       return header + 4 + 20 * payloads.batch(batch).pointee.count
@@ -103,14 +109,15 @@ extension Message {
     case .chunkArrived, .locationAdded, .objectLocated: return header + 33
     case .locationRemoved, .locationLost: return header + 24
     case .objectRequested, .objectRefused, .objectPinned, .objectUnpinned, .locationsListed,
-      .objectFreed, .actorCreated, .actorLocated:
+      .objectFreed, .objectOffered, .actorCreated, .actorLocated:
       return header + 20
     case .actorLookedUp, .writesCommitted, .taskForwarded: return header + 16
     case .cancellationRequested: return header + 17
-    case .polled, .pollAnswered, .timerFired, .roomRequested, .driverLost: return header + 8
+    case .polled, .pollAnswered, .timerFired, .roomRequested, .driverLost, .objectsDue:
+      return header + 8
     case .workerBlocked, .workerUnblocked, .workerStarted, .workerLost, .objectRestored,
       .chunkSent, .functionRegistered, .functionPublished, .nodeRegistered, .nodeLost,
-      .nodesCounted, .updatesAcknowledged, .jobEnded:
+      .nodesCounted, .nodeDraining, .updatesAcknowledged, .jobEnded:
       return header + 4
     case .functionsFollowed: return header
     case .updatePropagated(let update, _):

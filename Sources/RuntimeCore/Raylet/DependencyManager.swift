@@ -8,6 +8,8 @@ struct DependencyManager: ~Copyable {
     case client(Address, Want)
     /// Another node that asked for a copy while the object was on disk.
     case push(NodeID)
+    /// Another node that leaves, and has offered its copy.
+    case keeper(NodeID)
   }
 
   struct Link: BitwiseCopyable {

@@ -19,6 +19,8 @@ struct ObjectStore: ~Copyable {
     var isOnDisk: Bool
     var isRestoring: Bool
     var isFreed: Bool
+    /// Another node has been asked to take over the primary copy.
+    var isOffered = false
   }
 
   static let end = UInt32.max
@@ -114,6 +116,28 @@ struct ObjectStore: ~Copyable {
     guard entry.pointee.pins == 0 else { return false }
     if !entry.pointee.isOnDisk { link(slot) }
     return entry.pointee.isFreed
+  }
+
+  /// The first slot from `start` on with a primary copy that has not been offered to another node.
+  func firstPrimary(from start: UInt32) -> UInt32? {
+    var slot = start
+    while slot < entries.slotCount {
+      let entry = entries[slot]
+      // An empty slot shows the object that it had last.
+      if entry.isPrimary && !entry.isOffered && !entry.isFreed && slots[entry.object.key] == slot {
+        return slot
+      }
+      slot += 1
+    }
+    return nil
+  }
+
+  mutating func setOffered(_ slot: UInt32, _ isOffered: Bool) {
+    entries.pointer(slot).pointee.isOffered = isOffered
+  }
+
+  mutating func setPrimary(_ slot: UInt32, _ isPrimary: Bool) {
+    entries.pointer(slot).pointee.isPrimary = isPrimary
   }
 
   mutating func markFreed(_ slot: UInt32) { entries.pointer(slot).pointee.isFreed = true }

@@ -196,6 +196,7 @@ extension Raylet {
     _ lost: NodeID, at now: Instant, into effects: inout EffectBuffer<Effect>
   ) {
     lostNodes.append(lost)
+    withdrawOffers(to: lost)
     for key in actorNodes.keys(where: { $0 == lost }) {
       let creation = TaskHandle(UInt32(truncatingIfNeeded: key))
       actorNodes.set(key, .none)

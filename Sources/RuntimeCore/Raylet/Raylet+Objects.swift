@@ -304,6 +304,7 @@ extension Raylet {
         } else {
           effects.append(.send(.objectRefused(object), to: .raylet(other)))
         }
+      case .keeper(let other): answerOffer(of: object, by: other, status, into: &effects)
       case .task(let slot):
         if let held = store.find(object) {
           inputArrived(held, for: slot)
@@ -402,7 +403,7 @@ extension Raylet {
   }
 
   /// The program gave the object up; the table will hear of it with the next batch.
-  private func isBeingFreed(_ object: ObjectHandle) -> Bool {
+  func isBeingFreed(_ object: ObjectHandle) -> Bool {
     let batch = freed + Int(shard(object.producer))
     return (0..<batch.pointee.count).contains { batch.pointee[$0] == object }
   }

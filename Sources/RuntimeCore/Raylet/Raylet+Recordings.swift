@@ -47,6 +47,8 @@ extension Raylet {
     case .objectUnpinned(let object):
       guard let slot = store.find(object), store[slot].pins == 0 else { return nil }
       return "the object is not pinned"
+    case .objectsDue:
+      return isDraining ? nil : "this node does not leave"
     case .timerFired(let token):
       guard token.purpose == Timer.heartbeat || token.purpose == Timer.free else {
         return "a raylet starts no timer of purpose \(token.purpose)"
@@ -54,7 +56,9 @@ extension Raylet {
       return nil
     case .writesCommitted, .objectWanted, .objectPut, .objectLocated, .objectRequested,
       .objectRefused, .chunkArrived, .referencesFreed, .objectFreed, .polled, .roomRequested,
-      .objectPinned, .actorLocated, .nodeLost, .nodesCounted, .driverLost, .jobEnded,
+      .objectPinned, .actorLocated, .nodeLost, .nodesCounted, .nodeDraining, .objectOffered,
+      .objectKept,
+      .driverLost, .jobEnded,
       .cancellationRequested, .functionPublished, .locationLost,
       .locationsListed:
       return nil
@@ -88,7 +92,7 @@ extension Raylet {
       return "\(specs[task].kind)\(status.isError ? ", failed" : "")"
     case .objectWanted(let object, let want): return "\(want), \(standing(of: object))"
     case .objectPut(let object, _), .objectRequested(let object), .objectRefused(let object),
-      .objectFreed(let object):
+      .objectFreed(let object), .objectOffered(let object), .objectKept(let object, _):
       return standing(of: object)
     case .objectLocated(let object, let holder, _, let status):
       let place = holder == .none ? "nowhere" : holder == node ? "here" : "elsewhere"

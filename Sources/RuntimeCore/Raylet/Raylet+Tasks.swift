@@ -28,7 +28,7 @@ extension Raylet {
       total: assignable, available: available, queueLength: queueLength, workers: cpuCount,
       missingInputs: missing, averageTaskSeconds: averageTaskSeconds, peers: peers)
     // Whatever the policy: what actors hold for life nobody gets by waiting.
-    let isOpen = heldForLife.isZero || demand.fits(in: view.total)
+    let isOpen = !isDraining && (heldForLife.isZero || demand.fits(in: view.total))
     switch isOpen ? spillover.decide(demand: demand, view: view) : .escalate {
     case .keep:
       enqueue(task, notifies: notice != .none, at: now, into: &effects)

@@ -44,6 +44,8 @@ public struct Raylet: ~Copyable {
   var isReportingFreed = false
   /// A job has ended: what comes must be looked at.
   var knowsEndedJobs = false
+  /// This node will leave; see `Raylet+Draining.swift`.
+  var isDraining = false
   let map: ControlStoreMap
   let specs: TaskSpecTable
   let payloads: MessagePayloads
@@ -86,6 +88,7 @@ public struct Raylet: ~Copyable {
   var cancelledMethods = WordMap<Bool>()
   /// What actors hold, those that are yet to be constructed included.
   var heldForLife = ResourceVector.zero
+  var handover = Handover()
   var pulls: PullManager
   var pushes = PushManager()
   var averageBandwidth: Double
@@ -226,6 +229,14 @@ public struct Raylet: ~Copyable {
         task, isRecursive: isRecursive, by: source, at: now, into: &effects)
     case .jobEnded(let job):
       endJob(job, at: now, into: &effects)
+    case .nodeDraining(let leaving):
+      if leaving == node { isDraining = true }
+    case .objectsDue(let keeper, let count):
+      offerObjects(to: keeper, atMost: count, into: &effects)
+    case .objectOffered(let object):
+      offered(object, by: source.node, at: now, into: &effects)
+    case .objectKept(let object, let status):
+      kept(object, status, by: source.node)
     case .nodesCounted(let count):
       peers = max(0, Int(count) - 1)
     case .timerFired(let token):

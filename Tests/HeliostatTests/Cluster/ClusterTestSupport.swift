@@ -5,6 +5,37 @@ import NIOPosix
 import Primitives
 import RealWorld
 import RuntimeCore
+import Synchronization
+
+/// How often something has happened.
+final class Tally: Sendable {
+  private let number = Atomic<Int>(0)
+  var count: Int { number.load(ordering: .acquiring) }
+  func add() { number.add(1, ordering: .acquiringAndReleasing) }
+}
+
+/// Holds up those who enter until it is opened.
+final class Gate: @unchecked Sendable {
+  private let condition = NSCondition()
+  private var isOpen = false
+  private var number = 0
+
+  var entered: Int { condition.withLock { number } }
+
+  func enter() {
+    condition.lock()
+    number += 1
+    while !isOpen { condition.wait() }
+    condition.unlock()
+  }
+
+  func open() {
+    condition.withLock {
+      isOpen = true
+      condition.broadcast()
+    }
+  }
+}
 
 /// What the nodes and programs of these tests run.
 struct NodeFunctions: Sendable {
@@ -12,12 +43,20 @@ struct NodeFunctions: Sendable {
   let make: RemoteFunction<Int, [Int64]>
   let sum: RemoteFunction<[Int64], Int>
   let slow: RemoteFunction<Int, Int>
+  let slowCount = Tally()
+  let held: RemoteFunction<Int, Int>
+  let gate = Gate()
 
   init() {
     make = library.remote("make") { (count: Int) in (0..<Int64(count)).map { $0 } }
     sum = library.remote("sum") { (values: [Int64]) in Int(values.reduce(0, +)) }
-    slow = library.remote("slow", TaskOptions(resources: ResourceVector(cpus: 1))) { (x: Int) in
+    slow = library.remote("slow") { [slowCount] (x: Int) in
+      slowCount.add()
       usleep(5000)
+      return x
+    }
+    held = library.remote("held") { [gate] (x: Int) in
+      gate.enter()
       return x
     }
   }
