@@ -19,7 +19,8 @@ extension Raylet {
     let request = Message.cancellationRequested(task, isRecursive: isRecursive)
     if let home = sentMethods[UInt64(task.index)] {
       effects.append(.send(request, to: .raylet(home)))
-    } else if (0..<methodsAwaitingActor.count).contains(where: { methodsAwaitingActor[$0] == task }) {
+    } else if (0..<methodsAwaitingActor.count).contains(where: { methodsAwaitingActor[$0] == task })
+    {
       // Its caller's later methods wait for its turn at the actor: it has to go there.
       cancelledMethods.set(UInt64(task.index), isRecursive)
     } else {
