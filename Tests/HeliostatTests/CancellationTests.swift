@@ -100,12 +100,15 @@ struct CancellationTests {
       await ray.sleep(.milliseconds(30))
       return 5
     }
+    let begun = Counter()
     let outer = library.program("outer") { (ray: Session) in
-      try await ray.get(ray.submit(slow))
+      let child = ray.submit(slow)
+      begun.value.add(1, ordering: .relaxed)
+      return try await ray.get(child)
     }
     try await run(world, cpus: 2, library) { ray in
       let task = ray.submit(outer)
-      await ray.sleep(.milliseconds(10))
+      while begun.value.load(ordering: .relaxed) == 0 { await ray.sleep(.milliseconds(1)) }
       ray.cancel(task, recursive: false)
       // It does not care, and its result is kept.
       equal(try await ray.get(task), 5)
@@ -154,7 +157,8 @@ struct CancellationTests {
       _ = try await ray.get((0..<200).map { ray.submit(double, .value($0)) })
       let tasks = (0..<50).map { ray.submit(spin, .value($0)) }
       while count.value.load(ordering: .relaxed) == 0 { await ray.sleep(.milliseconds(1)) }
-      ray.cancel(tasks)
+      // The one that runs last of all: else the next begins before it is cancelled itself.
+      for task in tasks.reversed() { ray.cancel(task) }
       for task in tasks { #expect(await Self.error(ray, task) == .taskCancelled) }
       #expect(count.value.load(ordering: .relaxed) == 1)
       equal(try await ray.get(ray.submit(double, .value(2))), 4)
