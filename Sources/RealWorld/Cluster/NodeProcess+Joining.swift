@@ -81,20 +81,28 @@ extension NodeProcess {
   }
 
   private func connect(to member: Member) async throws {
+    try await loop.flatSubmit { self.connection(to: member) }.get()
+  }
+
+  /// Not `async`: the compiler (Swift 6.3.1, optimising) made the frame of that too small and wrote
+  /// behind it.
+  private func connection(to member: Member) -> EventLoopFuture<Void> {
     var hello = hello
-    let own = try await loop.submit { self.member(self.node)! }.get()
-    hello.payload = Introduction.member(own).encodedBytes()
+    let endpoint: Endpoint
+    do { endpoint = try Endpoint(parsing: member.endpoint) } catch {
+      return loop.makeFailedFuture(error)
+    }
+    hello.payload = Introduction.member(self.member(node)!).encodedBytes()
     let late = LateDelegate()
-    let link = try await Connector.connect(
-      to: try Endpoint(parsing: member.endpoint), on: loop, as: hello, configuration: transport,
+    return Connector.connect(
+      to: endpoint, on: loop, as: hello, configuration: transport,
       retry: RetryPolicy(attempts: 3), logger: logger, delegate: late
-    ).get()
-    try await loop.flatSubmit { [self] in
+    ).flatMap { [self] link in
       let connected = loop.makePromise(of: Void.self)
       connecting[member.node] = connected
       late.attach(adopt(link, as: .node(member.node)))
       return connected.futureResult
-    }.get()
+    }
   }
 
   // MARK: Members
