@@ -107,8 +107,14 @@ extension Session {
   ) -> ObjectRef<Output> {
     var list = ArgumentList(isEncoding: backend.isEncoding)
     repeat collect(each arguments, &list)
-    let task = backend.submit(
-      TaskCall(function.id, options ?? function.options, body: function.body), list)
+    let call = TaskCall(function.id, body: function.body)
+    // Where nothing is changed, the function's own options are not even copied.
+    let task =
+      if let options {
+        backend.submit(call, options, list)
+      } else {
+        backend.submit(call, function.options, list)
+      }
     return reference(ObjectHandle(producer: task, index: 0))
   }
 
@@ -120,8 +126,8 @@ extension Session {
     var list = ArgumentList(isEncoding: backend.isEncoding)
     repeat collect(each arguments, &list)
     let task = backend.submit(
-      TaskCall(function.id, options ?? function.options, returns: returns, body: function.body),
-      list)
+      TaskCall(function.id, returns: returns, body: function.body),
+      options ?? function.options, list)
     return (0..<returns).map { reference(ObjectHandle(producer: task, index: Int32($0))) }
   }
 
@@ -136,7 +142,7 @@ extension Session {
     repeat collect(each arguments, &list)
     for object in objects { list.append(ref: resolve(object)) }
     let task = backend.submit(
-      TaskCall(function.id, options ?? function.options, body: function.body), list)
+      TaskCall(function.id, body: function.body), options ?? function.options, list)
     return reference(ObjectHandle(producer: task, index: 0))
   }
 
@@ -150,8 +156,8 @@ extension Session {
     repeat collect(each arguments, &list)
     for object in objects { list.append(ref: resolve(object)) }
     let task = backend.submit(
-      TaskCall(function.id, options ?? function.options, returns: returns, body: function.body),
-      list)
+      TaskCall(function.id, returns: returns, body: function.body),
+      options ?? function.options, list)
     return (0..<returns).map { reference(ObjectHandle(producer: task, index: Int32($0))) }
   }
 
@@ -173,7 +179,7 @@ extension Session {
     var options = options ?? type.options
     options.outputSize = ByteCount(8)
     let task = backend.submit(
-      TaskCall(type.id, options, kind: .actorCreation),
+      TaskCall(type.id, kind: .actorCreation), options,
       ArgumentList(isEncoding: backend.isEncoding))
     return ActorRef(created: reference(ObjectHandle(producer: task, index: 0)))
   }
@@ -201,13 +207,11 @@ extension Session {
   }
 
   @inlinable func call<State, Output>(
-    _ actor: ActorRef<State>, _ method: FunctionID, _ options: TaskOptions,
+    _ actor: ActorRef<State>, _ method: FunctionID, _ options: borrowing TaskOptions,
     _ list: borrowing ArgumentList
   ) -> ObjectRef<Output> {
-    var options = options
-    options.resources = .zero
     let task = backend.submit(
-      TaskCall(method, options, kind: .actorMethod, actor: resolve(actor.created).producer), list)
+      TaskCall(method, kind: .actorMethod, actor: resolve(actor.created).producer), options, list)
     return reference(ObjectHandle(producer: task, index: 0))
   }
 }

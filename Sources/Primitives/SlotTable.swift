@@ -50,16 +50,20 @@ public struct SlotTable<Record: BitwiseCopyable>: ~Copyable {
   }
 
   @inlinable public mutating func insert(_ record: Record) -> UInt32 {
-    let slot: UInt32
+    let slot = take()
+    pointer(slot).initialize(to: record)
+    return slot
+  }
+
+  /// A slot whose record the caller writes.
+  @inlinable mutating func take() -> UInt32 {
     if freeCount > 0 {
       freeCount -= 1
-      slot = free[freeCount]
-    } else {
-      if used >> Self.chunkShift == chunkCount { addChunk() }
-      slot = UInt32(truncatingIfNeeded: used)
-      used += 1
+      return free[freeCount]
     }
-    pointer(slot).initialize(to: record)
+    if used >> Self.chunkShift == chunkCount { addChunk() }
+    let slot = UInt32(truncatingIfNeeded: used)
+    used += 1
     return slot
   }
 

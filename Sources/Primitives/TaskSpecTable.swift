@@ -124,7 +124,31 @@ public struct TaskSpecTable: @unchecked Sendable {
     return handle
   }
 
-  @inlinable func setArguments(
+  /// Interns a specification like `model`, but for what a task has for itself. Its arguments by value
+  /// are set afterwards (`setValueArguments`), unless they are only modelled: then they take
+  /// `valueBytes`.
+  ///
+  /// Everything is written in its place: a record that is put together on the stack in small parts
+  /// and then copied whole waits until each of those stores has reached the cache.
+  @inlinable public func insert(
+    like model: UnsafePointer<TaskSpec>, id: TaskID, sequence: UInt32, actor: TaskHandle,
+    valueBytes: UInt32 = 0, arguments: UnsafeBufferPointer<ObjectHandle>
+  ) -> TaskHandle {
+    let slot = storage.pointee.specs.take()
+    let spec = storage.pointee.specs.pointer(slot)
+    spec.initialize(to: model.pointee)
+    spec.pointee.id = id
+    spec.pointee.sequence = sequence
+    spec.pointee.actor = actor
+    spec.pointee.valueBytes = valueBytes
+    spec.pointee.references = 1
+    setArguments(arguments, of: &spec.pointee)
+    let handle = TaskHandle(slot)
+    if storage.pointee.isInterning { addToIndex(handle, id) }
+    return handle
+  }
+
+  @inlinable @inline(__always) func setArguments(
     _ arguments: UnsafeBufferPointer<ObjectHandle>, of spec: inout TaskSpec
   ) {
     spec.argumentLength = UInt32(arguments.count)
@@ -165,20 +189,19 @@ public struct TaskSpecTable: @unchecked Sendable {
   @usableFromInline func free(_ handle: TaskHandle) {
     let spec = pointer(handle)
     if spec.pointee.argumentLength == 0 && spec.pointee.actor == .none {
-      remove(handle, spec.pointee)
+      remove(handle)
       return
     }
     storage.pointee.pendingFree.append(handle)
     while let next = storage.pointee.pendingFree.popFirst() {
-      let spec = pointer(next).pointee
-      for i in 0..<Int(spec.argumentLength) {
-        drop(storage.pointee.arguments[Int(spec.argumentOffset) + i].producer)
+      let spec = pointer(next)
+      let count = Int(spec.pointee.argumentLength)
+      for i in 0..<count {
+        drop(storage.pointee.arguments[Int(spec.pointee.argumentOffset) + i].producer)
       }
-      if spec.actor != .none { drop(spec.actor) }
-      if spec.argumentLength > 0 {
-        giveRun(spec.argumentOffset, count: Int(spec.argumentLength))
-      }
-      remove(next, spec)
+      if spec.pointee.actor != .none { drop(spec.pointee.actor) }
+      if count > 0 { giveRun(spec.pointee.argumentOffset, count: count) }
+      remove(next)
     }
   }
 
@@ -190,9 +213,10 @@ public struct TaskSpecTable: @unchecked Sendable {
     if references == 1 { storage.pointee.pendingFree.append(handle) }
   }
 
-  private func remove(_ handle: TaskHandle, _ spec: TaskSpec) {
-    if spec.extras != 0 { removeExtras(handle, spec) }
-    if storage.pointee.isInterning { storage.pointee.index.remove(spec.id) }
+  @inline(__always) private func remove(_ handle: TaskHandle) {
+    let spec = pointer(handle)
+    if spec.pointee.extras != 0 { removeExtras(handle, spec.pointee) }
+    if storage.pointee.isInterning { storage.pointee.index.remove(spec.pointee.id) }
     storage.pointee.specs.remove(handle.index)
   }
 

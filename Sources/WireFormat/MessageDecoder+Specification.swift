@@ -38,68 +38,137 @@ extension MessageDecoder {
     guard flags & ~FrameFlags.ofSpecification == 0 else {
       throw .make(.mismatch, "flags", flags, FrameFlags.ofSpecification)
     }
-    var spec: TaskSpec
-    let hasActor = flags & FrameFlags.hasActor != 0
-    var actor = model.pointee.actor
     if flags & FrameFlags.isLikeLast != 0 {
-      spec = try difference(hasActor, demand, &reader)
-    } else {
-      spec = try wholeSpecification(&reader)
+      return try difference(flags, demand, &reader, &borrowed)
     }
-    let argumentCount = Int(reader.load(UInt32.self))
-    guard argumentCount <= Self.mostArguments else {
-      throw .make(.aboveLimit, "number of arguments", argumentCount, Self.mostArguments)
-    }
+    let hasActor = flags & FrameFlags.hasActor != 0
+    var spec = try wholeSpecification(&reader)
+    let count = try argumentCount(&reader)
     guard hasActor || spec.kind != .actorMethod else {
       throw .make(.mismatch, "actors of a method", 0, 1)
     }
-    let valueCount = Int(spec.valueBytes)
-    let values = flags & (FrameFlags.hasValues | FrameFlags.hasFiller)
-    guard values == 0 || values.nonzeroBitCount == 1 && valueCount > 0 else {
-      throw .make(.mismatch, "flags", flags, 0)
-    }
-    let namesActor = hasActor && flags & FrameFlags.isLikeLast == 0
-    try reader.requireExactly(
-      (namesActor ? 16 : 0) + 20 * argumentCount + (values == 0 ? 0 : valueCount),
-      "arguments of a task")
-    if namesActor { actor = reader.loadTask() }
-    if flags & FrameFlags.isLikeLast == 0 {
-      spec.shape = try localShape(spec.shape, demand)
-      if isModel {
-        model.pointee = SpecificationModel(
-          isThere: true, hasActor: hasActor, spec: spec, actor: actor)
-      }
+    try requireArguments(count, flags, spec.valueBytes, &reader, actors: hasActor ? 1 : 0)
+    let actor = hasActor ? reader.loadTask() : TaskID(high: 0, low: 0)
+    spec.shape = try localShape(spec.shape, demand)
+    if isModel {
+      model.pointee = SpecificationModel(
+        isThere: true, hasActor: hasActor, spec: spec, actor: actor)
     }
 
     let id = spec.id
     let known = specs.find(id)
-    if let known, !specs[known].isStub {
-      specs.retain(known)
-      borrowed.append(known)
-      return known
-    }
+    if let known, !specs[known].isStub { return borrow(known, &borrowed) }
     if hasActor { spec.actor = try named(actor, by: id, &borrowed) }
-    if argumentCount > argumentCapacity { growArguments(argumentCount) }
-    for i in 0..<argumentCount {
+    let list = try arguments(count, of: id, &reader, &borrowed)
+    let handle: TaskHandle
+    if let known {
+      handle = borrow(known, &borrowed)
+      specs.define(known, spec, arguments: list)
+    } else {
+      handle = specs.insert(spec, arguments: list)
+      borrowed.append(handle)
+    }
+    setValues(flags, spec.valueBytes, &reader, of: handle)
+    return handle
+  }
+
+  /// A specification that says only how it differs from the last one.
+  @inline(__always)
+  private mutating func difference(
+    _ flags: UInt8, _ demand: ResourceVector?, _ reader: inout FrameReader,
+    _ borrowed: inout EffectBuffer<TaskHandle>
+  ) throws(FrameError) -> TaskHandle {
+    try reader.require(FrameFlags.differenceByteCount, "difference of specifications")
+    let hasActor = flags & FrameFlags.hasActor != 0
+    guard model.pointee.isThere, demand == nil, hasActor == model.pointee.hasActor else {
+      throw .make(.mismatch, "specification before this one", 0, 1)
+    }
+    let id = TaskID(high: model.pointee.spec.id.high, low: reader.load(UInt64.self))
+    let sequence = reader.load(UInt32.self)
+    let valueBytes = reader.load(UInt32.self)
+    let count = try argumentCount(&reader)
+    try requireArguments(count, flags, valueBytes, &reader, actors: 0)
+
+    let known = specs.find(id)
+    if let known, !specs[known].isStub { return borrow(known, &borrowed) }
+    let actor = hasActor ? try named(model.pointee.actor, by: id, &borrowed) : .none
+    let list = try arguments(count, of: id, &reader, &borrowed)
+    let handle: TaskHandle
+    if let known {
+      handle = borrow(known, &borrowed)
+      var spec = model.pointee.spec
+      spec.id = id
+      spec.sequence = sequence
+      spec.valueBytes = valueBytes
+      spec.actor = actor
+      specs.define(known, spec, arguments: list)
+    } else {
+      handle = withUnsafePointer(to: &model.pointee.spec) {
+        specs.insert(
+          like: $0, id: id, sequence: sequence, actor: actor, valueBytes: valueBytes,
+          arguments: list)
+      }
+      borrowed.append(handle)
+    }
+    setValues(flags, valueBytes, &reader, of: handle)
+    return handle
+  }
+
+  @inline(__always)
+  private func borrow(
+    _ known: TaskHandle, _ borrowed: inout EffectBuffer<TaskHandle>
+  ) -> TaskHandle {
+    specs.retain(known)
+    borrowed.append(known)
+    return known
+  }
+
+  @inline(__always)
+  private func argumentCount(_ reader: inout FrameReader) throws(FrameError) -> Int {
+    let count = Int(reader.load(UInt32.self))
+    guard count <= Self.mostArguments else {
+      throw .make(.aboveLimit, "number of arguments", count, Self.mostArguments)
+    }
+    return count
+  }
+
+  /// What remains has to be the names of `actors` and of `count` objects, and the values that the flags
+  /// announce.
+  @inline(__always)
+  private func requireArguments(
+    _ count: Int, _ flags: UInt8, _ valueBytes: UInt32, _ reader: inout FrameReader, actors: Int
+  ) throws(FrameError) {
+    let values = flags & (FrameFlags.hasValues | FrameFlags.hasFiller)
+    guard values == 0 || values.nonzeroBitCount == 1 && valueBytes > 0 else {
+      throw .make(.mismatch, "flags", flags, 0)
+    }
+    try reader.requireExactly(
+      16 * actors + 20 * count + (values == 0 ? 0 : Int(valueBytes)), "arguments of a task")
+  }
+
+  /// The objects that a task needs. Valid until the next call.
+  @inline(__always)
+  private mutating func arguments(
+    _ count: Int, of id: TaskID, _ reader: inout FrameReader,
+    _ borrowed: inout EffectBuffer<TaskHandle>
+  ) throws(FrameError) -> UnsafeBufferPointer<ObjectHandle> {
+    if count > argumentCapacity { growArguments(count) }
+    for i in 0..<count {
       let argument = reader.loadObject()
       (arguments + i).initialize(
         to: ObjectHandle(
           producer: try named(argument.producer, by: id, &borrowed), index: argument.index))
     }
-    let list = UnsafeBufferPointer(start: arguments, count: argumentCount)
-    let handle: TaskHandle
-    if let known {
-      specs.retain(known)
-      specs.define(known, spec, arguments: list)
-      handle = known
-    } else {
-      handle = specs.insert(spec, arguments: list)
-    }
-    borrowed.append(handle)
+    return UnsafeBufferPointer(start: arguments, count: count)
+  }
+
+  @inline(__always)
+  private func setValues(
+    _ flags: UInt8, _ valueBytes: UInt32, _ reader: inout FrameReader, of task: TaskHandle
+  ) {
     if flags & FrameFlags.hasValues != 0 {
-      specs.setValueArguments(reader.loadBytes(valueCount), of: handle)
+      specs.setValueArguments(reader.loadBytes(Int(valueBytes)), of: task)
     }
-    return handle
   }
 
   /// The fixed part of a specification that travels whole, up to the number of its arguments, with the
@@ -141,23 +210,6 @@ extension MessageDecoder {
       submitter: submitter.raw, sequence: sequence)
     spec.attempt = attempt
     spec.caller = caller
-    return spec
-  }
-
-  /// A specification that says only how it differs from the last one, up to the number of its
-  /// arguments.
-  @inline(__always)
-  private mutating func difference(
-    _ hasActor: Bool, _ demand: ResourceVector?, _ reader: inout FrameReader
-  ) throws(FrameError) -> TaskSpec {
-    try reader.require(FrameFlags.differenceByteCount, "difference of specifications")
-    guard model.pointee.isThere, demand == nil, hasActor == model.pointee.hasActor else {
-      throw .make(.mismatch, "specification before this one", 0, 1)
-    }
-    var spec = model.pointee.spec
-    spec.id.low = reader.load(UInt64.self)
-    spec.sequence = reader.load(UInt32.self)
-    spec.valueBytes = reader.load(UInt32.self)
     return spec
   }
 

@@ -87,6 +87,16 @@ public struct MessageDecoder: ~Copyable {
     _ frame: UnsafeRawBufferPointer, borrowing borrowed: inout EffectBuffer<TaskHandle>
   ) throws(FrameError) -> ReceivedMessage {
     let header = try FrameHeader(reading: frame)
+    let message = try message(header, frame, borrowing: &borrowed)
+    return ReceivedMessage(message, from: header.source, to: header.target)
+  }
+
+  /// `decode` where the header has been read: the message comes back in registers, while one that is
+  /// put together in memory waits there for each of its small parts.
+  public mutating func message(
+    _ header: FrameHeader, _ frame: UnsafeRawBufferPointer,
+    borrowing borrowed: inout EffectBuffer<TaskHandle>
+  ) throws(FrameError) -> Message {
     guard Int(header.length) == frame.count else {
       throw .make(
         frame.count < Int(header.length) ? .truncated : .trailingBytes, "frame", frame.count,
@@ -104,8 +114,7 @@ public struct MessageDecoder: ~Copyable {
     }
     var reader = FrameReader(frame)
     _ = reader.loadBytes(FrameHeader.byteCount)
-    let message = try body(kind, header.flags, target, &reader, &borrowed)
-    return ReceivedMessage(message, from: header.source, to: header.target)
+    return try body(kind, header.flags, target, &reader, &borrowed)
   }
 
   // MARK: Parts

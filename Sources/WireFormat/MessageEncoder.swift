@@ -134,7 +134,6 @@ public struct MessageEncoder: ~Copyable {
   }
 }
 
-/// Bits of a frame's flags for messages.
 /// The specification that the next ones on a link may be like, with the identity of its actor.
 struct SpecificationModel: BitwiseCopyable {
   var isThere = false
@@ -143,6 +142,7 @@ struct SpecificationModel: BitwiseCopyable {
   var actor = TaskID(high: 0, low: 0)
 }
 
+/// Bits of a frame's flags for messages.
 enum FrameFlags {
   /// The demand of the specification's shape comes first: eight 32-bit lanes.
   static var announcesShape: UInt8 { 1 }

@@ -37,10 +37,10 @@ import Synchronization
 
   // MARK: Tasks
 
-  @usableFromInline func submit(_ call: TaskCall, _ arguments: borrowing ArgumentList) -> TaskHandle
-  {
-    missing()
-  }
+  /// Submits a call. A method demands nothing, whatever its options say.
+  @usableFromInline func submit(
+    _ call: TaskCall, _ options: borrowing TaskOptions, _ arguments: borrowing ArgumentList
+  ) -> TaskHandle { missing() }
   @usableFromInline func identity(_ task: TaskHandle) -> TaskID { missing() }
   /// The handle in this session's table of a task that another one named.
   @usableFromInline func intern(_ id: TaskID) -> TaskHandle { missing() }
@@ -78,23 +78,22 @@ import Synchronization
   }
 }
 
-/// A call as a session hands it to its backend.
+/// A call as a session hands it to its backend, with its options beside it: small enough to travel in
+/// registers.
 @usableFromInline struct TaskCall {
   @usableFromInline var function: FunctionID
-  @usableFromInline var options: TaskOptions
-  @usableFromInline var returns: Int
+  @usableFromInline var returns: UInt16
   @usableFromInline var body: TaskBody
   @usableFromInline var kind: TaskKind
   /// For methods: the actor, by its creation.
   @usableFromInline var actor: TaskHandle
 
   @inlinable init(
-    _ function: FunctionID, _ options: TaskOptions, returns: Int = 1, body: TaskBody = .function,
-    kind: TaskKind = .task, actor: TaskHandle = .none
+    _ function: FunctionID, returns: Int = 1, body: TaskBody = .function, kind: TaskKind = .task,
+    actor: TaskHandle = .none
   ) {
     self.function = function
-    self.options = options
-    self.returns = returns
+    self.returns = UInt16(returns)
     self.body = body
     self.kind = kind
     self.actor = actor

@@ -13,17 +13,22 @@ extension StoreIsFull {
 /// A program on a cluster of the real world.
 final class RealBackend: Backend, @unchecked Sendable {
   private let client: Client
-  /// The demand of the last call: most calls are like the one before.
+  /// The last call as a specification: most calls are like the one before.
+  private let model: UnsafeMutablePointer<TaskSpec>
+  /// The demand behind the model's shape.
   private var lastDemand = ResourceVector.zero
-  private var lastShape: UInt16
   /// Tasks that another program made and this one knows by their names; held as long as it runs.
   private var foreign: [TaskID: TaskHandle] = [:]
 
   init(_ client: Client, library: FunctionLibrary) {
     self.client = client
-    lastShape = client.specs.shape(.zero)
+    model = .allocate(capacity: 1)
+    model.initialize(
+      to: client.model(function: FunctionID(0), shape: client.specs.shape(.zero)))
     super.init(isEncoding: true, table: Backend.nextTable(), library: library)
   }
+
+  deinit { model.deallocate() }
 
   override var now: Instant { MonotonicClock.now }
   override var seed: UInt64 { client.cluster.seed }
@@ -32,29 +37,42 @@ final class RealBackend: Backend, @unchecked Sendable {
 
   override func compute(_ span: TimeSpan) { ModelledWork.spend(span) }
 
-  override func submit(_ call: TaskCall, _ arguments: borrowing ArgumentList) -> TaskHandle {
+  override func submit(
+    _ call: TaskCall, _ options: borrowing TaskOptions, _ arguments: borrowing ArgumentList
+  ) -> TaskHandle {
     if let failure = arguments.failure { preconditionFailure("\(failure)") }
-    if call.options.resources != lastDemand {
-      lastDemand = call.options.resources
-      lastShape = client.specs.shape(lastDemand)
-    }
-    var spec = client.newTask(function: call.function, shape: lastShape, kind: call.kind)
-    spec.body = call.body
-    spec.returns = UInt16(call.returns)
-    if call.body == .modelled {
-      spec.work = call.options.duration
-      spec.outputSize = call.options.outputSize
-    }
-    if call.kind == .actorMethod {
-      spec.actor = call.actor
-      spec.sequence = client.nextCall(on: call.actor)
-    }
+    let last = model
+    let demand = call.kind == .actorMethod ? .zero : options.resources
+    let isLikeLast =
+      last.pointee.function == call.function && last.pointee.kind == call.kind
+      && last.pointee.body == call.body && last.pointee.returns == call.returns
+      && last.pointee.actor == call.actor && call.body != .modelled
+      && demand == lastDemand
+    if !isLikeLast { prepare(call, options, demand) }
+    let sequence = call.kind == .actorMethod ? client.nextCall(on: call.actor) : 0
     return arguments.objects.withUnsafeBufferPointer { objects in
       arguments.bytes.withUnsafeBytes {
         client.submit(
-          spec, arguments: objects, values: $0, notice: call.returns == 0 ? .none : .ifKept)
+          like: last, sequence: sequence, arguments: objects, values: $0,
+          notice: call.returns == 0 ? .none : .ifKept)
       }
     }
+  }
+
+  @inline(never) private func prepare(
+    _ call: TaskCall, _ options: borrowing TaskOptions, _ demand: ResourceVector
+  ) {
+    if demand != lastDemand {
+      lastDemand = demand
+      model.pointee.shape = client.specs.shape(demand)
+    }
+    model.pointee.function = call.function
+    model.pointee.kind = call.kind
+    model.pointee.body = call.body
+    model.pointee.returns = call.returns
+    model.pointee.actor = call.actor
+    model.pointee.work = call.body == .modelled ? options.duration : .zero
+    model.pointee.outputSize = call.body == .modelled ? options.outputSize : .zero
   }
 
   override func identity(_ task: TaskHandle) -> TaskID { client.specs[task].id }

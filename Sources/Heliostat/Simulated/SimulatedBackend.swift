@@ -24,14 +24,16 @@ final class SimulatedBackend: Backend, @unchecked Sendable {
   override func compute(_ span: TimeSpan) { cluster.compute(span, at: driver) }
   override func announce(_ function: FunctionID) { cluster.register(function, at: driver) }
 
-  override func submit(_ call: TaskCall, _ arguments: borrowing ArgumentList) -> TaskHandle {
+  override func submit(
+    _ call: TaskCall, _ options: borrowing TaskOptions, _ arguments: borrowing ArgumentList
+  ) -> TaskHandle {
+    let demand = call.kind == .actorMethod ? .zero : options.resources
     var spec = cluster.newTask(
-      of: driver, function: call.function, shape: cluster.specs.shape(call.options.resources),
-      kind: call.kind)
-    spec.work = call.options.duration
-    spec.outputSize = call.options.outputSize
-    spec.returns = UInt16(call.returns)
-    spec.valueBytes = UInt32(call.kind == .actorCreation ? 0 : call.options.valueBytes)
+      of: driver, function: call.function, shape: cluster.specs.shape(demand), kind: call.kind)
+    spec.work = options.duration
+    spec.outputSize = options.outputSize
+    spec.returns = call.returns
+    spec.valueBytes = UInt32(call.kind == .actorCreation ? 0 : options.valueBytes)
     spec.body = call.body
     if call.kind == .actorMethod {
       spec.actor = call.actor
@@ -40,7 +42,7 @@ final class SimulatedBackend: Backend, @unchecked Sendable {
     let task = arguments.objects.withUnsafeBufferPointer {
       cluster.submit(spec, arguments: $0, at: driver)
     }
-    runtime.submitted(task, returns: call.returns)
+    runtime.submitted(task, returns: Int(call.returns))
     if call.body != .modelled && !arguments.stored.isEmpty {
       runtime.setArguments(arguments.stored, of: task)
     }

@@ -58,18 +58,25 @@ public final class Client: @unchecked Sendable {
 
   public var specs: TaskSpecTable { core.pointee.specs }
 
-  public func newTask(function: FunctionID, shape: UInt16, kind: TaskKind = .task) -> TaskSpec {
-    core.pointee.newTask(function: function, shape: shape, kind: kind)
+  /// What tasks of this program have in common, to be completed: a model for `submit`.
+  public func model(
+    function: FunctionID, shape: UInt16, kind: TaskKind = .task
+  ) -> TaskSpec {
+    core.pointee.model(function: function, shape: shape, kind: kind)
   }
 
   public func nextCall(on actor: TaskHandle) -> UInt32 { core.pointee.driver.nextCall(on: actor) }
 
+  /// Submits a task of this program that is like `model` but for what a task has for itself: its
+  /// identity, `sequence` and its arguments.
   @discardableResult
   public func submit(
-    _ spec: TaskSpec, arguments: UnsafeBufferPointer<ObjectHandle> = .init(start: nil, count: 0),
-    values: UnsafeRawBufferPointer = .init(start: nil, count: 0), notice: ResultNotice = .ifKept
+    like model: UnsafePointer<TaskSpec>, sequence: UInt32,
+    arguments: UnsafeBufferPointer<ObjectHandle>, values: UnsafeRawBufferPointer,
+    notice: ResultNotice
   ) -> TaskHandle {
-    let task = core.pointee.submit(spec, arguments: arguments, values: values, notice: notice)
+    let task = core.pointee.submit(
+      like: model, sequence: sequence, arguments: arguments, values: values, notice: notice)
     core.pointee.port.flushLongRuns()
     return task
   }

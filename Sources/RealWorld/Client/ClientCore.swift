@@ -101,21 +101,23 @@ struct ClientCore: ~Copyable {
 
   // MARK: Calls
 
-  /// The specification of a new task of this program, to be completed and submitted.
-  @inline(__always)
-  mutating func newTask(function: FunctionID, shape: UInt16, kind: TaskKind = .task) -> TaskSpec {
+  /// What the tasks of this program have in common.
+  func model(function: FunctionID, shape: UInt16, kind: TaskKind) -> TaskSpec {
     var spec = TaskSpec(
-      id: driver.nextTaskID(), function: function, shape: shape, kind: kind,
+      id: TaskID(high: 0, low: 0), function: function, shape: shape, kind: kind,
       submitter: address.raw)
     spec.caller = driver.rootID.word
     return spec
   }
 
   mutating func submit(
-    _ spec: TaskSpec, arguments: UnsafeBufferPointer<ObjectHandle>,
-    values: UnsafeRawBufferPointer, notice: ResultNotice
+    like model: UnsafePointer<TaskSpec>, sequence: UInt32,
+    arguments: UnsafeBufferPointer<ObjectHandle>, values: UnsafeRawBufferPointer,
+    notice: ResultNotice
   ) -> TaskHandle {
-    let task = specs.insert(spec, arguments: arguments)
+    let task = specs.insert(
+      like: model, id: driver.nextTaskID(), sequence: sequence, actor: model.pointee.actor,
+      arguments: arguments)
     if !values.isEmpty { specs.setValueArguments(values, of: task) }
     if let recorder {
       recorder.pointee.submitted(task, notice: notice, by: address, at: MonotonicClock.now)
@@ -259,13 +261,14 @@ struct ClientCore: ~Copyable {
         rooms.append(RoomGrant(ticket: ticket, key: key, offset: Int(clamping: offset)))
         continue
       }
-      let received = try port.decoder.decode(frame, borrowing: &borrowed)
+      let header = try FrameHeader(reading: frame)
+      let message = try port.decoder.message(header, frame, borrowing: &borrowed)
       // Meant for an earlier program that ran here.
-      guard received.target == address else { continue }
+      guard header.target == address else { continue }
       if let recorder {
-        recorder.pointee.heard(received.message, from: received.source, to: address, at: now)
+        recorder.pointee.heard(message, from: header.source, to: address, at: now)
       }
-      driver.receive(received.message, from: received.source, at: now, into: &effects)
+      driver.receive(message, from: header.source, at: now, into: &effects)
       if !effects.isEmpty { perform() }
     }
     for i in 0..<borrowed.count { specs.release(borrowed[i]) }

@@ -309,32 +309,31 @@ struct NodeCore: ~Copyable {
         drain()
         continue
       }
-      let received = try port.pointee.decoder.decode(frame, borrowing: &borrowed)
+      let header = try FrameHeader(reading: frame)
+      let message = try port.pointee.decoder.message(header, frame, borrowing: &borrowed)
       if let client = port.pointee.client {
-        try check(received, from: client, port.pointee.worker)
+        try check(message, header, from: client, port.pointee.worker)
       }
-      handle(
-        Envelope(
-          message: received.message, source: received.source, target: received.target))
+      handle(Envelope(message: message, source: header.source, target: header.target))
     }
   }
 
   /// A program of another process may only say what drivers say, and only for itself.
   private func check(
-    _ received: ReceivedMessage, from client: Address, _ worker: WorkerID?
+    _ message: Message, _ header: FrameHeader, from client: Address, _ worker: WorkerID?
   ) throws(FrameError) {
-    guard received.source == client, received.target == rayletAddress else {
+    guard header.source == client, header.target == rayletAddress else {
       throw FrameError(
-        .notAllowed, "source", found: UInt64(received.source.raw), expected: UInt64(client.raw))
+        .notAllowed, "source", found: UInt64(header.source.raw), expected: UInt64(client.raw))
     }
-    switch received.message {
+    switch message {
     case .taskSubmitted, .objectWanted, .objectPut, .referencesFreed, .polled,
       .cancellationRequested:
       return
     default:
-      if isAllowed(received.message, of: worker) { return }
+      if isAllowed(message, of: worker) { return }
       throw FrameError(
-        .notAllowed, "message of a driver", found: UInt64(received.message.kind.rawValue),
+        .notAllowed, "message of a driver", found: UInt64(message.kind.rawValue),
         expected: 0)
     }
   }

@@ -70,14 +70,19 @@ private struct TwoNodes: Sendable {
     _ client: Client, _ function: FunctionID, _ pattern: Pattern, _ objects: [ObjectHandle] = [],
     on node: Int
   ) -> ObjectHandle {
-    var spec = client.newTask(
+    var spec = client.model(
       function: function,
       shape: client.specs.shape(
         node == 1 ? ResourceVector(cpus: 1, gpus: 1) : ResourceVector(cpus: 1)))
     spec.returns = 1
     let values = [UInt64(pattern.count), pattern.seed]
     let task = objects.withUnsafeBufferPointer { objects in
-      values.withUnsafeBytes { client.submit(spec, arguments: objects, values: $0) }
+      values.withUnsafeBytes { values in
+        withUnsafePointer(to: spec) {
+          client.submit(
+            like: $0, sequence: 0, arguments: objects, values: values, notice: .ifKept)
+        }
+      }
     }
     return ObjectHandle(producer: task, index: 0)
   }

@@ -134,11 +134,15 @@ extension Client {
     _ function: FunctionID, _ values: [UInt8] = [], _ objects: [ObjectHandle] = [],
     returns: Int = 1, body: TaskBody = .function
   ) -> ObjectHandle {
-    var spec = newTask(function: function, shape: specs.shape(ResourceVector(cpus: 1)))
+    var spec = model(function: function, shape: specs.shape(ResourceVector(cpus: 1)))
     spec.body = body
     spec.returns = UInt16(returns)
     let task = objects.withUnsafeBufferPointer { objects in
-      values.withUnsafeBytes { submit(spec, arguments: objects, values: $0) }
+      values.withUnsafeBytes { values in
+        withUnsafePointer(to: spec) {
+          submit(like: $0, sequence: 0, arguments: objects, values: values, notice: .ifKept)
+        }
+      }
     }
     return ObjectHandle(producer: task, index: 0)
   }
