@@ -5,7 +5,8 @@ import RuntimeCore
 ///     0  length    UInt32   of the whole frame, header included
 ///     4  kind      UInt8    a `MessageKind` below 128; from 128 on, frames of the layer above
 ///     5  flags     UInt8    meaning depends on the kind
-///     6  reserved  UInt16   0
+///     6  repeats   UInt16   further messages like this one, each about the next sibling of the
+///                           task before: see `MessageEncoder.repeats`; 0 for other kinds
 ///     8  source    UInt32   `Address.raw`
 ///     12 target    UInt32   `Address.raw`
 @frozen
@@ -13,6 +14,7 @@ public struct FrameHeader: Hashable, Sendable, BitwiseCopyable {
   public var length: UInt32
   public var kind: UInt8
   public var flags: UInt8
+  public var repeats: UInt16 = 0
   public var source: Address
   public var target: Address
 
@@ -33,7 +35,7 @@ public struct FrameHeader: Hashable, Sendable, BitwiseCopyable {
   /// Writes the header to 16 bytes at `pointer`, which need no alignment.
   @inlinable public func write(to pointer: UnsafeMutableRawPointer) {
     let first =
-      UInt64(length) | UInt64(kind) << 32 | UInt64(flags) << 40
+      UInt64(length) | UInt64(kind) << 32 | UInt64(flags) << 40 | UInt64(repeats) << 48
     let second = UInt64(source.raw) | UInt64(target.raw) << 32
     pointer.storeBytes(of: first.littleEndian, as: UInt64.self)
     pointer.storeBytes(of: second.littleEndian, toByteOffset: 8, as: UInt64.self)
@@ -42,8 +44,8 @@ public struct FrameHeader: Hashable, Sendable, BitwiseCopyable {
   /// Reads the header at the front of `bytes`, which may hold more, or not yet the whole frame.
   ///
   /// - Throws: `FrameError` when there are fewer than 16 bytes, the length cannot be, or the
-  ///   reserved bytes are not zero. Whether kind and addresses mean anything is for the decoders to
-  ///   say.
+  ///   frame repeats what cannot be. Whether kind and addresses mean anything is for the decoders
+  ///   to say.
   @inline(__always) @inlinable public init(reading bytes: UnsafeRawBufferPointer) throws(FrameError)
   {
     guard let base = bytes.baseAddress, bytes.count >= Self.byteCount else {
@@ -52,11 +54,12 @@ public struct FrameHeader: Hashable, Sendable, BitwiseCopyable {
     }
     let first = UInt64(littleEndian: base.loadUnaligned(as: UInt64.self))
     let second = UInt64(littleEndian: base.loadUnaligned(fromByteOffset: 8, as: UInt64.self))
-    guard first >> 48 == 0 else {
-      throw FrameError(.mismatch, "reserved part of the header", found: first >> 48, expected: 0)
-    }
     length = UInt32(truncatingIfNeeded: first)
     kind = UInt8(truncatingIfNeeded: first >> 32)
+    repeats = UInt16(truncatingIfNeeded: first >> 48)
+    guard repeats == 0 || kind < Self.firstUpperKind else {
+      throw FrameError(.mismatch, "repeats of a frame", found: first >> 48, expected: 0)
+    }
     flags = UInt8(truncatingIfNeeded: first >> 40)
     source = Address(raw: UInt32(truncatingIfNeeded: second))
     target = Address(raw: UInt32(truncatingIfNeeded: second >> 32))

@@ -6,6 +6,10 @@ public struct FrameWriter: ~Copyable {
   @usableFromInline var capacity: Int
   @usableFromInline var filled = 0
   @usableFromInline let isOwner: Bool
+  /// Changes whenever frames that were written may not be altered any more.
+  @usableFromInline var generation = 0
+  /// Bytes that repeated frames would have taken.
+  @usableFromInline var saved = 0
 
   /// A buffer of its own, which doubles when it is full and keeps its size when emptied.
   @inlinable public init(capacity: Int = 16_384) {
@@ -26,6 +30,8 @@ public struct FrameWriter: ~Copyable {
   /// Bytes written so far.
   @inlinable public var count: Int { filled }
   @inlinable public var isEmpty: Bool { filled == 0 }
+  /// How long everything would be if no frame were repeated: what the reader has to work on.
+  @inlinable public var weight: Int { filled + saved }
 
   /// What has been written; valid until the next change of the writer.
   @inlinable public var bytes: UnsafeRawBufferPointer {
@@ -36,7 +42,13 @@ public struct FrameWriter: ~Copyable {
   @inlinable public mutating func removeAll(keeping count: Int = 0) {
     precondition(count >= 0 && count <= filled, "cannot keep \(count) of \(filled) bytes")
     filled = count
+    if count == 0 { saved = 0 }
+    seal()
   }
+
+  /// What has been written stays as it is: it may be on its way. Otherwise its last frame may come to
+  /// stand for further messages.
+  @inlinable public mutating func seal() { generation &+= 1 }
 
   /// Takes the next `count` bytes and returns where they lie, for the caller to fill at once.
   ///
@@ -46,6 +58,13 @@ public struct FrameWriter: ~Copyable {
     let place = base + filled
     filled += count
     return place
+  }
+
+  /// The frame at an offset stands for `repeats` further messages.
+  @inline(__always)
+  mutating func noteRepeat(_ repeats: UInt16, ofFrameAt offset: Int, saving count: Int) {
+    (base + offset).storeBytes(of: repeats.littleEndian, toByteOffset: 6, as: UInt16.self)
+    saved += count
   }
 
   @inlinable @inline(never) mutating func grow(_ count: Int) throws(FrameError) {

@@ -52,7 +52,7 @@ extension MessageDecoder {
     spec.shape = try localShape(spec.shape, demand)
     if isModel {
       model.pointee = SpecificationModel(
-        isThere: true, hasActor: hasActor, spec: spec, actor: actor)
+        isThere: true, hasActor: hasActor, spec: spec, actor: actor, size: model.pointee.size)
     }
 
     let id = spec.id
@@ -115,7 +115,7 @@ extension MessageDecoder {
   }
 
   @inline(__always)
-  private func borrow(
+  func borrow(
     _ known: TaskHandle, _ borrowed: inout EffectBuffer<TaskHandle>
   ) -> TaskHandle {
     specs.retain(known)

@@ -106,8 +106,12 @@ extension MessageDecoder {
     }
     let sizes = reader
     for _ in 0..<count { _ = try size(&reader) }
-    guard isKnown else { return .taskCompleted(task, node, status) }
     reader = sizes
+    if count == 1 {
+      var ahead = reader
+      model.pointee.size = try size(&ahead)
+    }
+    guard isKnown else { return .taskCompleted(task, node, status) }
     for index in 0..<Int32(count) {
       let size = try size(&reader)
       let object = ObjectHandle(producer: task, index: index)

@@ -76,7 +76,7 @@ public struct MessageDecoder: ~Copyable {
     model.deallocate()
   }
 
-  /// Reads one frame.
+  /// Reads one frame that is one message.
   ///
   /// Every handle in the message is interned, with one reference that is appended to `borrowed`:
   /// the owner releases those after the turn, once all effects are carried out, and also after an
@@ -87,12 +87,16 @@ public struct MessageDecoder: ~Copyable {
     _ frame: UnsafeRawBufferPointer, borrowing borrowed: inout EffectBuffer<TaskHandle>
   ) throws(FrameError) -> ReceivedMessage {
     let header = try FrameHeader(reading: frame)
+    guard header.repeats == 0 else {
+      throw .make(.mismatch, "repeats of a frame", header.repeats, 0)
+    }
     let message = try message(header, frame, borrowing: &borrowed)
     return ReceivedMessage(message, from: header.source, to: header.target)
   }
 
-  /// `decode` where the header has been read: the message comes back in registers, while one that is
-  /// put together in memory waits there for each of its small parts.
+  /// `decode` where the header has been read: the first of the messages that the frame stands for; the
+  /// others, as many as the header's `repeats`, come by `successor`. They come back in registers: a
+  /// message that is put together in memory waits there for each of its small parts.
   public mutating func message(
     _ header: FrameHeader, _ frame: UnsafeRawBufferPointer,
     borrowing borrowed: inout EffectBuffer<TaskHandle>

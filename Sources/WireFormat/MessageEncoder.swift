@@ -21,6 +21,8 @@ public struct MessageEncoder: ~Copyable {
   private var announcedCapacity: Int
   /// The last specification that went out whole. Apart, so that nobody copies it with the encoder.
   let model: UnsafeMutablePointer<SpecificationModel>
+  /// The last frame, when it may come to stand for more.
+  let last: UnsafeMutablePointer<RepeatableFrame>
 
   /// - Parameters:
   ///   - fillsModelledBytes: send as many zeros as the arguments by value are modelled to take,
@@ -40,11 +42,14 @@ public struct MessageEncoder: ~Copyable {
     announced.initialize(repeating: false, count: announcedCapacity)
     model = .allocate(capacity: 1)
     model.initialize(to: SpecificationModel())
+    last = .allocate(capacity: 1)
+    last.initialize(to: RepeatableFrame())
   }
 
   deinit {
     announced.deallocate()
     model.deallocate()
+    last.deallocate()
   }
 
   /// Appends one frame to `writer`.
@@ -54,6 +59,11 @@ public struct MessageEncoder: ~Copyable {
   public mutating func encode(
     _ message: Message, from source: Address, to target: Address, into writer: inout FrameWriter
   ) throws(FrameError) {
+    let repetition = repetition(message)
+    if repetition.isPossible, extends(repetition, source, target, &writer) {
+      takeAway(message, target)
+      return
+    }
     var plan = plan(message)
     if let shape = plan.shape, !isAnnounced(shape) {
       plan.size += FrameFlags.announcementByteCount
@@ -78,6 +88,7 @@ public struct MessageEncoder: ~Copyable {
     write(message, flags: plan.flags, into: &output)
     if plan.task != .none && plan.flags & FrameFlags.isLikeLast == 0 { remember(plan.task) }
     assert(output.cursor == place + length, "\(message.kind) does not fill its frame")
+    if repetition.isPossible { remember(repetition, source, target, length, writer) }
     takeAway(message, target)
   }
 
@@ -140,6 +151,8 @@ struct SpecificationModel: BitwiseCopyable {
   var hasActor = false
   var spec = TaskSpec(id: TaskID(high: 0, low: 0), function: FunctionID(0), shape: 0)
   var actor = TaskID(high: 0, low: 0)
+  /// Size of the result that was reported last.
+  var size = ByteCount.zero
 }
 
 /// Bits of a frame's flags for messages.

@@ -51,6 +51,28 @@ struct Link: ~Copyable {
     return try decoder.decode(UnsafeRawBufferPointer(copy), borrowing: &borrowed)
   }
 
+  /// All messages of a frame that may stand for several; ended by an error.
+  mutating func decodeAll(_ bytes: [UInt8]) throws(FrameError) -> [ReceivedMessage] {
+    let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: bytes.count, alignment: 1)
+    defer { copy.deallocate() }
+    copy.copyBytes(from: bytes)
+    let frame = UnsafeRawBufferPointer(copy)
+    let header = try FrameHeader(reading: frame)
+    var message = try decoder.message(header, frame, borrowing: &borrowed)
+    var all = [ReceivedMessage(message, from: header.source, to: header.target)]
+    do throws(FrameError) {
+      for _ in 0..<header.repeats {
+        message = try decoder.successor(of: message, borrowing: &borrowed)
+        all.append(ReceivedMessage(message, from: header.source, to: header.target))
+      }
+    } catch {
+      // What came before has been handed to a machine by then.
+      for received in all { release(received.message, received.target.role, far, farPayloads) }
+      throw error
+    }
+    return all
+  }
+
   /// What a machine would do with what a message brings, and the end of the turn.
   mutating func consume(_ received: ReceivedMessage) {
     release(received.message, received.target.role, far, farPayloads)

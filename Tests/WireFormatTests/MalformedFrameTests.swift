@@ -11,8 +11,10 @@ struct MalformedFrameTests {
     let count = link.far.count
     defer { #expect(link.far.count == count) }
     do throws(FrameError) {
-      let received = try link.decode(bytes)
-      link.consume(received)
+      for received in try link.decodeAll(bytes) {
+        release(received.message, received.target.role, link.far, link.farPayloads)
+      }
+      link.endTurn()
       return nil
     } catch {
       link.endTurn()

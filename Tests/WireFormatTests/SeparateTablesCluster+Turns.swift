@@ -90,11 +90,17 @@ extension SeparateTablesCluster {
         return
       }
       let frame = wire.frames.removeFirst()
+      if wire.frames.isEmpty { wire.writer.removeAll() }
       do {
-        let received = try frame.withUnsafeBytes {
-          try wire.decoder.decode($0, borrowing: &process.borrowed)
+        let header = try frame.withUnsafeBytes { try FrameHeader(reading: $0) }
+        var message = try frame.withUnsafeBytes {
+          try wire.decoder.message(header, $0, borrowing: &process.borrowed)
         }
-        deliver(received.message, from: received.source, to: received.target)
+        deliver(message, from: header.source, to: header.target)
+        for _ in 0..<header.repeats {
+          message = try wire.decoder.successor(of: message, borrowing: &process.borrowed)
+          deliver(message, from: header.source, to: header.target)
+        }
       } catch {
         preconditionFailure("a frame was refused: \(error)")
       }

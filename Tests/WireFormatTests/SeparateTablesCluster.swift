@@ -36,6 +36,8 @@ final class SeparateTablesCluster {
     var encoder: MessageEncoder
     var decoder: MessageDecoder
     var frames: [[UInt8]] = []
+    /// Holds the last frame, which may come to stand for more until it is read.
+    var writer = FrameWriter()
     /// The sender has died: after the last frame the receiver hears of it.
     var isClosing = false
 
@@ -96,7 +98,8 @@ final class SeparateTablesCluster {
   var background: [(Message, Address)] = []
   var workers: [WorkerQueue] = []
   var effects = EffectBuffer<Effect>()
-  var writer = FrameWriter(capacity: 256)
+  /// Messages that went within the frame of the one before.
+  var repeated = 0
   var random: RandomStream
   var now = Instant.zero
   /// How requests ended, by driver and number.
@@ -247,13 +250,24 @@ final class SeparateTablesCluster {
   func send(_ envelope: Envelope, from here: Int) {
     let there = home(envelope.target)
     let wire = wire(from: here, to: there)
-    writer.removeAll()
+    if below(8) == 0 { wire.writer.removeAll() }
+    let start = wire.writer.count
+    let weight = wire.writer.weight
     do {
       try wire.encoder.encode(
-        envelope.message, from: envelope.source, to: envelope.target, into: &writer)
+        envelope.message, from: envelope.source, to: envelope.target, into: &wire.writer)
     } catch {
       preconditionFailure("a message of kind \(envelope.message.kind) was refused: \(error)")
     }
-    if !processes[there].isDead { wire.frames.append([UInt8](writer.bytes)) }
+    if processes[there].isDead { return }
+    if wire.writer.count > start {
+      wire.frames.append([UInt8](wire.writer.bytes[start...]))
+    } else {
+      precondition(wire.writer.weight > weight, "a message has vanished")
+      repeated += 1
+      wire.frames[wire.frames.count - 1].withUnsafeMutableBytes {
+        $0.copyBytes(from: wire.writer.bytes[(start - $0.count)...])
+      }
+    }
   }
 }

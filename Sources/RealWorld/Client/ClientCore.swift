@@ -262,14 +262,20 @@ struct ClientCore: ~Copyable {
         continue
       }
       let header = try FrameHeader(reading: frame)
-      let message = try port.decoder.message(header, frame, borrowing: &borrowed)
+      var message = try port.decoder.message(header, frame, borrowing: &borrowed)
       // Meant for an earlier program that ran here.
       guard header.target == address else { continue }
-      if let recorder {
-        recorder.pointee.heard(message, from: header.source, to: address, at: now)
+      var repeats = header.repeats
+      while true {
+        if let recorder {
+          recorder.pointee.heard(message, from: header.source, to: address, at: now)
+        }
+        driver.receive(message, from: header.source, at: now, into: &effects)
+        if !effects.isEmpty { perform() }
+        if repeats == 0 { break }
+        repeats -= 1
+        message = try port.decoder.successor(of: message, borrowing: &borrowed)
       }
-      driver.receive(message, from: header.source, at: now, into: &effects)
-      if !effects.isEmpty { perform() }
     }
     for i in 0..<borrowed.count { specs.release(borrowed[i]) }
     borrowed.removeAll()

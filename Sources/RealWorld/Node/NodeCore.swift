@@ -310,11 +310,17 @@ struct NodeCore: ~Copyable {
         continue
       }
       let header = try FrameHeader(reading: frame)
-      let message = try port.pointee.decoder.message(header, frame, borrowing: &borrowed)
+      var message = try port.pointee.decoder.message(header, frame, borrowing: &borrowed)
       if let client = port.pointee.client {
         try check(message, header, from: client, port.pointee.worker)
       }
-      handle(Envelope(message: message, source: header.source, target: header.target))
+      var repeats = header.repeats
+      while true {
+        handle(Envelope(message: message, source: header.source, target: header.target))
+        if repeats == 0 { break }
+        repeats -= 1
+        message = try port.pointee.decoder.successor(of: message, borrowing: &borrowed)
+      }
     }
   }
 

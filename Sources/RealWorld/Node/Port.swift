@@ -32,7 +32,7 @@ struct Port: ~Copyable {
   var root = TaskID(high: 0, low: 0)
   /// For a driver: its root in the node's table.
   var rootHandle = TaskHandle.none
-  /// The length of `writer` at which a long turn offers it before its end.
+  /// The weight of `writer` at which a long turn offers it before its end.
   private var nextOffer = Port.offer
   private static let offer = 32 << 10
 
@@ -47,11 +47,13 @@ struct Port: ~Copyable {
   /// Offers what has been written to the peer; true when nothing is left.
   mutating func flush() -> Bool {
     let count = writer.count
+    let weight = writer.weight
     if sent < count {
       sent += outlet.send(UnsafeRawBufferPointer(rebasing: writer.bytes[sent...]))
       outlet.flush()
       if sent < count {
-        nextOffer = count + Self.offer
+        nextOffer = weight + Self.offer
+        writer.seal()
         return false
       }
     }
@@ -63,7 +65,7 @@ struct Port: ~Copyable {
 
   /// In the midst of a long turn: lets the peer begin.
   @inline(__always)
-  mutating func flushLongRuns() { if writer.count >= nextOffer { _ = flush() } }
+  mutating func flushLongRuns() { if writer.weight >= nextOffer { _ = flush() } }
 }
 
 /// The way between two threads of one process: a ring each way.
