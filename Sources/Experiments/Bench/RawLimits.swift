@@ -2,6 +2,7 @@ import Glibc
 import Measurement
 import Primitives
 import RealWorld
+import Synchronization
 
 /// What the machine itself does, without any protocol: the limits beside the benchmarks.
 enum RawLimits {
@@ -122,15 +123,68 @@ enum RawLimits {
     memset(pages, 1, count)
     nonisolated(unsafe) let source = from
     nonisolated(unsafe) let target = pages
-    let part = (count + threads - 1) / threads
-    let start = MonotonicClock.nanoseconds
-    let helpers = (1..<threads).map { i in
-      thread {
-        let at = min(count, i * part)
-        memcpy(target + at, source + at, min(part, count - at))
+    return rate(of: count, threads: threads) { memcpy(target + $0, source + $0, $1) }
+  }
+
+  /// The same into memory of this process that nobody has touched, with huge pages if the kernel
+  /// gives them on request.
+  static func freshCopyRate(_ bytes: UnsafeRawBufferPointer, threads: Int) throws -> Double {
+    let count = bytes.count
+    let hugePage = 2 << 20
+    guard
+      let pages = mmap(
+        nil, count + hugePage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0),
+      pages != MAP_FAILED, let from = bytes.baseAddress
+    else { throw BenchError("no memory of \(count) bytes: use a smaller --scale") }
+    defer { munmap(pages, count + hugePage) }
+    let adviseHugePages: Int32 = 14
+    madvise(pages, count + hugePage, adviseHugePages)
+    nonisolated(unsafe) let source = from
+    nonisolated(unsafe) let target = pages + (hugePage - Int(bitPattern: pages) % hugePage)
+    return rate(of: count, threads: threads) { memcpy(target + $0, source + $0, $1) }
+  }
+
+  /// Bytes a second written to a new file of the kind in which stores lie, by `threads` threads
+  /// together.
+  static func freshFileRate(_ bytes: UnsafeRawBufferPointer, threads: Int) throws -> Double {
+    let count = bytes.count
+    let segment = try SharedSegment.create(byteCount: count)
+    let file = open(segment.path, O_RDWR)
+    guard file >= 0, let from = bytes.baseAddress else {
+      throw BenchError("\(segment.path) cannot be opened: error \(errno)")
+    }
+    defer { close(file) }
+    nonisolated(unsafe) let source = from
+    let piece = 4 << 20
+    let written = Atomic<Int>(0)
+    let rate = rate(of: count, threads: threads) { start, length in
+      var at = start
+      while at < start + length {
+        let done = pwrite(file, source + at, min(piece, start + length - at), at)
+        if done <= 0 { return }
+        written.add(done, ordering: .relaxed)
+        at += done
       }
     }
-    memcpy(target, source, min(part, count))
+    guard written.load(ordering: .relaxed) == count else {
+      throw BenchError("\(segment.path) took less than \(count) bytes: use a smaller --scale")
+    }
+    return rate
+  }
+
+  /// Bytes a second when `threads` threads each do their part of `count` bytes, in whole huge pages.
+  private static func rate(
+    of count: Int, threads: Int, _ work: @escaping @Sendable (_ at: Int, _ count: Int) -> Void
+  ) -> Double {
+    let unit = 2 << 20
+    let part = ((count + threads - 1) / threads + unit - 1) / unit * unit
+    @Sendable func share(_ i: Int) {
+      let at = min(count, i * part)
+      work(at, min(part, count - at))
+    }
+    let start = MonotonicClock.nanoseconds
+    let helpers = (1..<threads).map { i in thread { share(i) } }
+    share(0)
     for helper in helpers { join(helper) }
     return Double(count) / RealBench.seconds(since: start)
   }

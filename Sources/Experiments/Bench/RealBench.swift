@@ -46,8 +46,8 @@ public struct RealBench: Sendable {
     case .store:
       [
         "store.put_1kb", "store.put_1kb_ipc", "store.put_fresh_1gb",
-        "store.put_fresh_1gb_ipc", "store.put_fresh_1gb_ipc_at_once", "store.put_1gb",
-        "store.get_1gb", "store.transfer_1gb", "store.transfer_latency_p50",
+        "store.put_fresh_1gb_ipc", "store.put_fresh_1gb_ipc_at_once", "store.put_1gb_ipc",
+        "store.put_1gb", "store.get_1gb", "store.transfer_1gb", "store.transfer_latency_p50",
         "store.transfer_latency_p99",
       ]
     case .network: ["network.frames", "network.round_trip", "network.stream"]

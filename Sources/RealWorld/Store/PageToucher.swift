@@ -70,10 +70,10 @@ public final class PageToucher: Sendable {
         top = min(top, target)
         return false
       }
-      for step in stride(from: last, through: max(first, last - 7), by: -1) {
-        if segment.state(step) != SharedSegment.StepState.bare { segment.decommit(step: step) }
-        top = step << SharedSegment.stepShift
-      }
+      // An even piece of the segment, so that no huge page is split.
+      let piece = max(first, last & ~7)
+      segment.decommit(piece...last)
+      top = piece << SharedSegment.stepShift
       return true
     }
 

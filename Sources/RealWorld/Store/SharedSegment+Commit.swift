@@ -59,6 +59,14 @@ extension SharedSegment {
       let length = min(stepEnd - at, count - done)
       let isWhole = at & (Self.stepBytes - 1) == 0 && at + length == stepEnd
       switch state(step) {
+      case StepState.bare where isWhole && hasHugePages && !isPrivate:
+        // In one call, as a whole page needs no clearing.
+        let steps = bareSteps(from: step, within: count - done)
+        let bytes = min(steps * Self.stepBytes, count - done)
+        try writeThrough(source + done, bytes, at: at)
+        for written in step..<step + steps { mark(written, StepState.allocated) }
+        done += bytes
+        continue
       case StepState.bare where isWhole && isPrivate:
         memcpy(base + at, source + done, length)
         mark(step, StepState.touched)
@@ -74,6 +82,15 @@ extension SharedSegment {
       }
       done += length
     }
+  }
+
+  /// How many steps from `step` on are bare and lie in `count` bytes: at least one.
+  private func bareSteps(from step: Int, within count: Int) -> Int {
+    var steps = 1
+    while (steps + 1) * Self.stepBytes <= count && state(step + steps) == StepState.bare {
+      steps += 1
+    }
+    return steps
   }
 
   /// Maps the pages of a range in one go instead of by a fault each: worth it from about 256 KiB,
@@ -103,13 +120,13 @@ extension SharedSegment {
     mark(step, StepState.allocated)
   }
 
-  /// Takes the pages of a step away again; nobody may use it.
-  func decommit(step: Int) {
-    let offset = step << Self.stepShift
-    mark(step, StepState.bare)
+  /// Takes the pages of steps away again; nobody may use them.
+  func decommit(_ steps: ClosedRange<Int>) {
+    for step in steps { mark(step, StepState.bare) }
+    let start = steps.lowerBound << Self.stepShift
+    let end = min((steps.upperBound + 1) << Self.stepShift, byteCount)
     let dontNeed = Int32(MADV_DONTNEED)
-    madvise(
-      base + offset, min(Self.stepBytes, byteCount - offset), isPrivate ? dontNeed : Advice.remove)
+    madvise(base + start, end - start, isPrivate ? dontNeed : Advice.remove)
   }
 
   /// The length of the step.

@@ -3,7 +3,9 @@ import Primitives
 
 extension SharedSegment {
   /// Where other processes can attach.
-  public static let sharedPlaces: [Place] = [.directory("/dev/shm"), .anonymousMemory]
+  public static let sharedPlaces: [Place] = [
+    .hugePages, .directory("/dev/shm"), .anonymousMemory,
+  ]
 
   /// Makes a segment of `byteCount` bytes, rounded up to whole pages, in the first place with room.
   ///
@@ -29,11 +31,15 @@ extension SharedSegment {
           } else {
             return try create(size, in: directory)
           }
-        case .anonymousMemory, .privateMemory:
+        case .hugePages, .anonymousMemory, .privateMemory:
           if let why = lackOfMemory(size) {
             tried.append("memory has \(why)")
-          } else {
-            return try place == .privateMemory ? createPrivate(size) : createAnonymous(size)
+            continue
+          }
+          switch place {
+          case .hugePages: return try createHuge(size)
+          case .privateMemory: return try createPrivate(size)
+          default: return try createAnonymous(size)
           }
         }
       } catch {
@@ -49,20 +55,23 @@ extension SharedSegment {
     let descriptor = open(path, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NONBLOCK)
     if descriptor < 0 { throw .system(call: "open", path: path, code: errno) }
     do throws(StoreError) {
-      let size = try size(of: descriptor, path)
+      let (size, hasHugePages) = try size(of: descriptor, path)
       let base = try map(descriptor, size, writable: writable, path: path)
       // The mapping keeps the file; only those who write need the descriptor.
       if !writable { close(descriptor) }
       return SharedSegment(
         path: path, descriptor: writable ? descriptor : -1, base: base, byteCount: size,
-        isOwner: false, isNamed: false, isWritable: writable)
+        isOwner: false, isNamed: false, isWritable: writable, hasHugePages: hasHugePages)
     } catch {
       close(descriptor)
       throw error
     }
   }
 
-  private static func size(of descriptor: Int32, _ path: String) throws(StoreError) -> Int {
+  /// A file system that gives huge pages says so by the size of its blocks.
+  private static func size(
+    of descriptor: Int32, _ path: String
+  ) throws(StoreError) -> (Int, hasHugePages: Bool) {
     var status = stat()
     guard fstat(descriptor, &status) == 0 else {
       throw .system(call: "fstat", path: path, code: errno)
@@ -74,7 +83,7 @@ extension SharedSegment {
     guard size > 0, size % sysconf(Int32(_SC_PAGESIZE)) == 0 else {
       throw .notASegment(path: path, why: "its size, \(size), is not a number of pages")
     }
-    return size
+    return (size, Int(status.st_blksize) == HugePageFile.pageBytes)
   }
 
   /// Removes segments of this user in `directory` whose owner is dead; returns their names.
@@ -99,10 +108,8 @@ extension SharedSegment {
     }
   }
 
-  /// The size of huge pages where they are smallest.
-  private static let hugePage = 2 << 20
-
   private static func createPrivate(_ size: Int) throws(StoreError) -> SharedSegment {
+    let hugePage = HugePageFile.pageBytes
     let whole = size + hugePage
     let start = mmap(
       nil, whole, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
@@ -117,7 +124,7 @@ extension SharedSegment {
     madvise(base, size, Advice.hugePages)
     return SharedSegment(
       path: "memory of process \(getpid()) alone", descriptor: -1, base: base, byteCount: size,
-      isOwner: true, isNamed: false, isWritable: true)
+      isOwner: true, isNamed: false, isWritable: true, hasHugePages: true)
   }
 
   private static func createAnonymous(_ size: Int) throws(StoreError) -> SharedSegment {
@@ -129,6 +136,21 @@ extension SharedSegment {
     let closeOnExec: UInt32 = 1
     let descriptor = unsafeBitCast(symbol, to: Create.self)("heliostat", closeOnExec)
     if descriptor < 0 { throw .system(call: "memfd_create", path: "memory", code: errno) }
+    return try finishUnnamed(descriptor, size)
+  }
+
+  private static func createHuge(_ size: Int) throws(StoreError) -> SharedSegment {
+    let segment = try finishUnnamed(try HugePageFile.open(byteCount: size), size)
+    // Too small for one, or `shmem_enabled` is "deny", or the system knows only larger ones.
+    guard segment.hasHugePages else {
+      throw .system(call: "huge=", path: "a file system for huge pages", code: ENOTSUP)
+    }
+    return segment
+  }
+
+  private static func finishUnnamed(
+    _ descriptor: Int32, _ size: Int
+  ) throws(StoreError) -> SharedSegment {
     do throws(StoreError) {
       let path = "/proc/\(getpid())/fd/\(descriptor)"
       return try finish(descriptor, size, path: path, isNamed: false)
@@ -144,6 +166,7 @@ extension SharedSegment {
     guard ftruncate(descriptor, size) == 0 else {
       throw .system(call: "ftruncate", path: path, code: errno)
     }
+    let (_, hasHugePages) = try Self.size(of: descriptor, path)
     // Now rather than with the first object: a file system may not know how to reserve.
     if let code = Fallocate.run(descriptor, 0, 1) {
       throw .system(call: "fallocate", path: path, code: code)
@@ -153,7 +176,7 @@ extension SharedSegment {
     madvise(base, size, Advice.hugePages)
     return SharedSegment(
       path: path, descriptor: descriptor, base: base, byteCount: size, isOwner: true,
-      isNamed: isNamed, isWritable: true)
+      isNamed: isNamed, isWritable: true, hasHugePages: hasHugePages)
   }
 
   private static func map(

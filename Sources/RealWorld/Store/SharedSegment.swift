@@ -13,6 +13,9 @@ import Synchronization
 public final class SharedSegment: @unchecked Sendable {
   /// Where a segment may live, in the order in which they are tried.
   public enum Place: Sendable, Equatable {
+    /// A file with huge pages in a file system of its own, mounted nowhere: fresh memory costs a
+    /// fifth there. Attached through `/proc`. Not every system allows it: see `HugePageFile`.
+    case hugePages
     /// A directory; `/dev/shm` is memory, others are what their file system is.
     case directory(String)
     /// Memory without a name, beyond the limit of `/dev/shm`; attached through `/proc`.
@@ -45,6 +48,8 @@ public final class SharedSegment: @unchecked Sendable {
   let isOwner: Bool
   /// -1 where there is no file: in private memory, or when it can only be read.
   let descriptor: Int32
+  /// Fresh memory costs about as much as writing it: then little is to be gained by making it ahead.
+  let hasHugePages: Bool
   let stepCount: Int
   let steps: UnsafeMutablePointer<Atomic<UInt8>>
   private let prefix = Atomic<Int>(0)
@@ -54,7 +59,7 @@ public final class SharedSegment: @unchecked Sendable {
 
   init(
     path: String, descriptor: Int32, base: UnsafeMutableRawPointer, byteCount: Int,
-    isOwner: Bool, isNamed: Bool, isWritable: Bool
+    isOwner: Bool, isNamed: Bool, isWritable: Bool, hasHugePages: Bool
   ) {
     self.path = path
     self.descriptor = descriptor
@@ -63,6 +68,7 @@ public final class SharedSegment: @unchecked Sendable {
     self.isOwner = isOwner
     self.isNamed = Atomic(isNamed)
     self.isWritable = isWritable
+    self.hasHugePages = hasHugePages
     stepCount = isWritable ? (byteCount + Self.stepBytes - 1) >> Self.stepShift : 0
     steps = .allocate(capacity: max(stepCount, 1))
     for i in 0..<stepCount { (steps + i).initialize(to: Atomic(StepState.bare)) }

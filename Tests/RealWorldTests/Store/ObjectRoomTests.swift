@@ -5,15 +5,15 @@ import Testing
 @testable import RealWorld
 
 @Suite("Memory that is made while it fills") struct ObjectRoomTests {
-  private static let places: [SharedSegment.Place] = [
-    .directory("/dev/shm"), .anonymousMemory, .privateMemory,
+  private static let places: [[SharedSegment.Place]] = [
+    SharedSegment.sharedPlaces, [.directory("/dev/shm")], [.anonymousMemory], [.privateMemory],
   ]
 
   @Test(
     "Blocks and single bytes in turn arrive where they belong, in fresh memory and used again",
     arguments: places)
-  func writes(place: SharedSegment.Place) throws {
-    let segment = try SharedSegment.create(byteCount: 24 << 20, in: [place])
+  func writes(places: [SharedSegment.Place]) throws {
+    let segment = try SharedSegment.create(byteCount: 24 << 20, in: places)
     let block = pattern(1, (5 << 20) + 17)
     for offset in [0, 4096, 3 << 20] {
       for round in 0..<2 as Range<UInt8> {
