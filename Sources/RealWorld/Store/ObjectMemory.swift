@@ -68,20 +68,18 @@ public struct ObjectMemory: ~Copyable {
   ///   - spillDirectory: nil when objects are never spilled.
   ///   - worker: gives disk space back away from the loop, and runs the jobs handed to it.
   ///   - copier: shared by all who copy, for one thread per processor.
-  ///   - idleAhead: bytes touched ahead while nothing is stored: idle memory of the node; by default
-  ///     8 MiB, and one page where pages are huge.
+  ///   - idleAhead: bytes touched ahead while nothing is stored: idle memory of the node.
   ///   - maximumAhead: the distance grows with the memory in use up to this.
   public init(
     segment: SharedSegment, spillDirectory: consuming SpillDirectory? = nil,
     worker: SpillWorker? = nil,
-    copier: ParallelCopy = .shared, idleAhead: Int? = nil,
+    copier: ParallelCopy = .shared, idleAhead: Int = 2 << 20,
     maximumAhead: Int = 256 << 20
   ) {
     self.segment = segment
     self.spillDirectory = spillDirectory
     self.worker = worker
     self.copier = copier
-    let idleAhead = idleAhead ?? (segment.hasHugePages ? HugePageFile.pageBytes : 8 << 20)
     self.idleAhead = idleAhead
     self.maximumAhead = max(idleAhead, maximumAhead)
     toucher = PageToucher(segment)
