@@ -40,12 +40,10 @@ import Testing
   @Test("a node whose head is gone says so and ends with code 1")
   func headGone() throws {
     let sandbox = try Sandbox([:])
-    let (head, address, _) = try sandbox.node()
-    let (member, _, line) = try sandbox.node("--join", address)
-    #expect(line.hasPrefix("node 1 of cluster 'heliostat' listens on"))
-    _ = head.end(SIGKILL)
-    #expect(try member.errorLine(containing: "error: the head is gone").isEmpty == false)
-    #expect(member.end() == 1)
+    let nodes = try sandbox.nodes(2)
+    _ = nodes.head.end(SIGKILL)
+    #expect(try nodes.all[1].errorLine(containing: "error: the head is gone").isEmpty == false)
+    #expect(nodes.all[1].end() == 1)
   }
 
   @Test("a wrong secret is refused, and both sides say so")
@@ -81,9 +79,7 @@ import Testing
     #expect(other.errors.contains("tpu") && other.errors.contains("disk"))
     let (member, _, _) = try sandbox.node(
       "--join", address, "--workload", "w.yaml", "--resource", "tpu=0")
-    let good = try sandbox.run(
-      "run", "w.yaml", "--world", "real", "--connect", address, "--seed", "5", "--out", "r")
-    #expect(good.code == 0, Comment(rawValue: good.output + good.errors))
+    try sandbox.runConnected(address, "--seed", "5")
     #expect(member.end(SIGTERM) == 0)
     #expect(head.end(SIGTERM) == 0)
   }
@@ -119,8 +115,8 @@ import Testing
 
       """
     ])
-    let (head, address, _) = try sandbox.node("--workload", "w.yaml", "--log", "info")
-    let (member, _, _) = try sandbox.node("--workload", "w.yaml", "--join", address)
+    let nodes = try sandbox.nodes(2, ["--workload", "w.yaml"], head: ["--log", "info"])
+    let (head, member) = (nodes.head, nodes.all[1])
     /// Asks a node until it holds what it should.
     func wait(_ node: Running, _ number: Int, until holds: (String) -> Bool) throws {
       while true {
@@ -128,8 +124,7 @@ import Testing
         if holds(try node.outputLine(containing: "node \(number) holds")) { return }
       }
     }
-    let driver = try Running(
-      sandbox, ["run", "w.yaml", "--world", "real", "--connect", address, "--out", "first"])
+    let driver = try sandbox.startConnected(nodes.address, out: "first")
     try wait(head, 0) { line in
       let isBusy = usesActors ? !line.contains(" 0 actors") : !line.contains("(0 queued)")
       return isBusy && !line.contains(" 0 objects")
@@ -139,13 +134,11 @@ import Testing
     let nothing = "holds 0 tasks (0 queued), 0 actors, 0 objects (0B in memory), 0 loans, 0 names"
     try wait(head, 0) { $0.hasSuffix("\(nothing); GCS here 0 tasks, 0 objects") }
     try wait(member, 1) { $0.contains(nothing) }
-    let second = try sandbox.run(
-      "run", "w.yaml", "--world", "real", "--connect", address, "--out", "second", "--set",
-      usesActors ? "workload.with.steps=20" : "workload.with.tasks=100",
-      "--set", usesActors ? "workload.with.tolerance=1e9" : "workload.with.window=10")
-    #expect(second.code == 0, Comment(rawValue: second.output + second.errors))
-    #expect(member.end(SIGTERM) == 0)
-    #expect(head.end(SIGTERM) == 0)
+    try sandbox.runConnected(
+      nodes.address, "--set", usesActors ? "workload.with.steps=20" : "workload.with.tasks=100",
+      "--set", usesActors ? "workload.with.tolerance=1e9" : "workload.with.window=10",
+      out: "second")
+    nodes.end()
   }
 
   @Test("SIGKILL of a node: the cluster says so, and the rest runs the next program")
@@ -163,20 +156,9 @@ import Testing
 
       """
     ])
-    let cluster = try Running(
-      sandbox,
-      ["cluster", "--nodes", "3", "--cpus", "2", "--store", "64MiB", "--workload", "w.yaml"])
-    var nodes: [[Substring]] = []
-    for number in 0..<3 {
-      let line = try cluster.outputLine(containing: "127.0.0.1:")
-      nodes.append(line.split(separator: " "))
-      try #require(nodes[number].first == "\(number)")
-    }
-    let head = String(try #require(nodes[0].first { $0.hasPrefix("127.0.0.1:") }))
-    let victim = try #require(Int32(nodes[2][1]))
-    let first = try Running(
-      sandbox,
-      ["run", "w.yaml", "--world", "real", "--connect", head, "--out", "first", "--trace", "0"])
+    let (cluster, head, processes) = try sandbox.cluster(3, "--workload", "w.yaml")
+    let victim = processes[2]
+    let first = try sandbox.startConnected(head, "--trace", "0", out: "first")
     _ = try first.outputLine(containing: "1 run, real, on the cluster at \(head)")
     kill(victim, SIGKILL)
     #expect(
@@ -184,10 +166,7 @@ import Testing
         .isEmpty == false)
     let code = first.end()
     #expect(code == 0 || code == 1, "it finishes or fails with a typed error, it does not crash")
-    let second = try sandbox.run(
-      "run", "w.yaml", "--world", "real", "--connect", head, "--out", "second", "--set",
-      "workload.with.tasks=100")
-    #expect(second.code == 0, Comment(rawValue: second.output + second.errors))
+    try sandbox.runConnected(head, "--set", "workload.with.tasks=100", out: "second")
     #expect(cluster.end(SIGTERM) == 0)
   }
 
@@ -204,37 +183,30 @@ import Testing
   @Test("a node that is stopped in its tracks is lost after a while; the rest goes on")
   func silentNode() throws {
     let sandbox = try Sandbox(["w.yaml": Sandbox.words])
-    let (head, address, _) = try sandbox.node("--workload", "w.yaml", "--silence", "1s")
-    let (first, _, _) = try sandbox.node("--join", address, "--workload", "w.yaml")
-    let (second, _, _) = try sandbox.node("--join", address, "--workload", "w.yaml")
+    let nodes = try sandbox.nodes(3, ["--workload", "w.yaml"], head: ["--silence", "1s"])
+    let (head, first, second) = (nodes.head, nodes.all[1], nodes.all[2])
     kill(first.process.processIdentifier, SIGSTOP)
     #expect(try head.errorLine(containing: "node 1 is lost").contains("no heartbeat for 1"))
     #expect(try second.errorLine(containing: "node 1 is lost").isEmpty == false)
-    let run = try sandbox.run(
-      "run", "w.yaml", "--world", "real", "--connect", address, "--seed", "5", "--out", "r")
-    #expect(run.code == 0, Comment(rawValue: run.output + run.errors))
+    try sandbox.runConnected(nodes.address, "--seed", "5")
     // When it goes on, it finds that it was taken for lost.
     kill(first.process.processIdentifier, SIGCONT)
     #expect(try first.errorLine(containing: "error: the head is gone").isEmpty == false)
     #expect(first.end() == 1)
-    #expect(second.end(SIGTERM) == 0)
-    #expect(head.end(SIGTERM) == 0)
+    nodes.end()
   }
 
   @Test("a head that was stopped itself takes no node for silent")
   func stoppedHead() throws {
     let sandbox = try Sandbox(["w.yaml": Sandbox.words])
-    let (head, address, _) = try sandbox.node("--workload", "w.yaml", "--silence", "1s")
-    let (member, _, _) = try sandbox.node("--join", address, "--workload", "w.yaml")
-    kill(head.process.processIdentifier, SIGSTOP)
+    let nodes = try sandbox.nodes(2, ["--workload", "w.yaml"], head: ["--silence", "1s"])
+    kill(nodes.head.process.processIdentifier, SIGSTOP)
     usleep(2_500_000)
-    kill(head.process.processIdentifier, SIGCONT)
-    let run = try sandbox.run(
-      "run", "w.yaml", "--world", "real", "--connect", address, "--seed", "5", "--out", "r")
-    #expect(run.code == 0, Comment(rawValue: run.output + run.errors))
+    kill(nodes.head.process.processIdentifier, SIGCONT)
+    try sandbox.runConnected(nodes.address, "--seed", "5")
     // A lost one would end by itself, with code 1.
-    #expect(member.end(SIGTERM) == 0)
-    #expect(head.end(SIGTERM) == 0)
+    #expect(nodes.all[1].end(SIGTERM) == 0)
+    nodes.end()
   }
 
   static let load = """
@@ -251,19 +223,16 @@ import Testing
   @Test("SIGTERM of a node in the midst of tasks: all results arrive, and it ends with code 0")
   func drain() throws {
     let sandbox = try Sandbox(["w.yaml": Self.load])
-    let (head, address, _) = try sandbox.node("--workload", "w.yaml", "--log", "debug")
-    let (first, _, _) = try sandbox.node("--join", address, "--workload", "w.yaml")
-    let (second, _, _) = try sandbox.node("--join", address, "--workload", "w.yaml")
-    let run = try Running(
-      sandbox, ["run", "w.yaml", "--world", "real", "--connect", address, "--out", "r"])
+    let nodes = try sandbox.nodes(3, ["--workload", "w.yaml"], head: ["--log", "debug"])
+    let (head, first, second) = (nodes.head, nodes.all[1], nodes.all[2])
+    let run = try sandbox.startConnected(nodes.address)
     _ = try head.errorLine(containing: "driver 0 connects")
     #expect(first.end(SIGTERM) == 0)
     #expect(try head.errorLine(containing: "node 1 has left").isEmpty == false)
     #expect(try second.errorLine(containing: "node 1 has left").isEmpty == false)
     #expect(run.end() == 0)
-    #expect(second.end(SIGTERM) == 0)
-    #expect(head.end(SIGTERM) == 0)
-    for node in [head, first, second] {
+    nodes.end()
+    for node in nodes.all {
       #expect(Self.segments(of: node.process.processIdentifier).isEmpty)
     }
   }
@@ -271,16 +240,14 @@ import Testing
   @Test("SIGTERM of the head in the midst of tasks: these end, and then every node with code 0")
   func drainCluster() throws {
     let sandbox = try Sandbox(["w.yaml": Self.load])
-    let (head, address, _) = try sandbox.node(
-      "--workload", "w.yaml", "--grace", "60s", "--log", "debug")
-    let (member, _, _) = try sandbox.node("--join", address, "--workload", "w.yaml")
-    let run = try Running(
-      sandbox, ["run", "w.yaml", "--world", "real", "--connect", address, "--out", "r"])
-    _ = try head.errorLine(containing: "driver 0 connects")
-    #expect(head.end(SIGTERM) == 0)
+    let nodes = try sandbox.nodes(
+      2, ["--workload", "w.yaml"], head: ["--grace", "60s", "--log", "debug"])
+    let run = try sandbox.startConnected(nodes.address)
+    _ = try nodes.head.errorLine(containing: "driver 0 connects")
+    #expect(nodes.head.end(SIGTERM) == 0)
     #expect(run.end() == 0)
-    #expect(member.end() == 0)
-    for node in [head, member] {
+    #expect(nodes.all[1].end() == 0)
+    for node in nodes.all {
       #expect(Self.segments(of: node.process.processIdentifier).isEmpty)
     }
   }
@@ -292,8 +259,7 @@ import Testing
     for (grace, text) in [("100ms", "left: "), ("60s", "second signal")] {
       let (head, address, _) = try sandbox.node(
         "--workload", "w.yaml", "--grace", grace, "--log", "debug")
-      let run = try Running(
-        sandbox, ["run", "w.yaml", "--world", "real", "--connect", address, "--out", "r"])
+      let run = try sandbox.startConnected(address)
       _ = try head.errorLine(containing: "driver 0 connects")
       kill(head.process.processIdentifier, SIGTERM)
       if grace == "60s" {

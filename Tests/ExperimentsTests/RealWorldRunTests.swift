@@ -5,27 +5,15 @@ import Workload
 
 /// One workload file, two worlds.
 @Suite(.serialized) struct RealWorldRunTests {
-  /// The measures of a run, by name.
-  private func measures(_ sandbox: Sandbox, _ arguments: [String]) throws -> [String: Double] {
-    let outcome = try sandbox.run(["run"] + arguments + ["--json", "--trace", "0"])
-    try #require(outcome.code == 0, Comment(rawValue: outcome.output + outcome.errors))
-    var found: [String: Double] = [:]
-    for line in outcome.outputLines {
-      let object = try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any]
-      if let name = object?["yName"] as? String { found[name] = object?["y"] as? Double }
-    }
-    return found
-  }
-
   @Test("ES reaches 475 on CartPole in both worlds, with the same policies for the same seed")
   func cartpole() throws {
     let sandbox = try Sandbox([:])
     let file = "\(CommandLineRunTests.workloads)/es-cartpole.yaml"
     let common = [file, "--seed", "1", "--set", "workload.with.aggregators=0"]
-    let simulated = try measures(sandbox, common + ["--out", "simulated"])
-    let real = try measures(sandbox, common + ["--world", "real", "--out", "real"])
-    let apart = try measures(
-      sandbox, common + ["--world", "real", "--nodes", "2", "--out", "apart"])
+    let simulated = try sandbox.measures(common + ["--out", "simulated"])
+    let real = try sandbox.measures(common + ["--world", "real", "--out", "real"])
+    let apart = try sandbox.measures(
+      common + ["--world", "real", "--nodes", "2", "--out", "apart"])
     #expect(try #require(simulated["score"]) >= 475)
     for name in ["score", "iterations", "environment steps", "policy fingerprint"] {
       #expect(real[name] == simulated[name], "\(name), in this process")

@@ -25,18 +25,6 @@ import Testing
     }.sorted()
   }
 
-  private func measures(_ sandbox: Sandbox, _ arguments: [String]) throws -> [String: Double] {
-    let outcome = try sandbox.run(["run"] + arguments + ["--json", "--trace", "0"])
-    try #require(outcome.code == 0, Comment(rawValue: outcome.output + outcome.errors))
-    #expect(outcome.errors.split(separator: "\n").allSatisfy { !$0.hasPrefix("error") })
-    var found: [String: Double] = [:]
-    for line in outcome.outputLines {
-      let object = try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any]
-      if let name = object?["yName"] as? String { found[name] = object?["y"] as? Double }
-    }
-    return found
-  }
-
   @Test("ES on CartPole learns the same policies with worker processes, on one node and on two")
   func cartpole() throws {
     let sandbox = try Sandbox([:])
@@ -47,14 +35,7 @@ import Testing
     ]
     // The check of the score fails so early, and is not what counts here.
     func short(_ arguments: [String]) throws -> [String: Double] {
-      let outcome = try sandbox.run(
-        ["run"] + common + arguments + ["--json", "--trace", "0"])
-      var found: [String: Double] = [:]
-      for line in outcome.outputLines {
-        let object = try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any]
-        if let name = object?["yName"] as? String { found[name] = object?["y"] as? Double }
-      }
-      return found
+      try sandbox.measures(common + arguments, mayFail: true)
     }
     let simulated = try short(["--out", "simulated"])
     let real = ["--world", "real", "--workers", "processes"]
@@ -71,7 +52,7 @@ import Testing
   func words() throws {
     let sandbox = try Sandbox(["words.yaml": Sandbox.words, "sums.yaml": Sandbox.base])
     let real = ["--world", "real", "--workers", "processes"]
-    let words = try measures(sandbox, ["words.yaml", "--out", "words"] + real)
+    let words = try sandbox.measures(["words.yaml", "--out", "words"] + real)
     #expect(words["words"] == 3600)
     let outcome = try sandbox.run(
       "cluster", "--nodes", "2", "--cpus", "2", "--workers", "processes", "--", "run",
@@ -79,41 +60,26 @@ import Testing
     #expect(outcome.code == 0, Comment(rawValue: outcome.output + outcome.errors))
     #expect(outcome.output.contains("its check passed"))
     #expect(
-      try measures(
-        sandbox, ["sums.yaml", "--out", "sums", "--set", "workload.with.duration=10ms"] + real)[
+      try sandbox.measures(
+        ["sums.yaml", "--out", "sums", "--set", "workload.with.duration=10ms"] + real)[
           "makespan"] != nil)
   }
 
   @Test("SIGKILL of a worker: its node says so, and the rest of the cluster goes on")
   func killedWorker() throws {
     let sandbox = try Sandbox(["w.yaml": Self.load])
-    let cluster = try Running(
-      sandbox,
-      [
-        "cluster", "--nodes", "2", "--cpus", "2", "--store", "64MiB", "--workload", "w.yaml",
-        "--workers", "processes",
-      ])
-    var nodes: [[Substring]] = []
-    for _ in 0..<2 {
-      nodes.append(try cluster.outputLine(containing: "127.0.0.1:").split(separator: " "))
-    }
-    let head = String(try #require(nodes[0].first { $0.hasPrefix("127.0.0.1:") }))
-    let member = try #require(Int32(nodes[1][1]))
-    let first = try Running(
-      sandbox,
-      ["run", "w.yaml", "--world", "real", "--connect", head, "--out", "first", "--trace", "0"])
+    let (cluster, head, processes) = try sandbox.cluster(
+      2, "--workload", "w.yaml", "--workers", "processes")
+    let first = try sandbox.startConnected(head, "--trace", "0", out: "first")
     _ = try first.outputLine(containing: "1 run, real, on the cluster at \(head)")
-    let victim = try #require(children(of: member).first)
+    let victim = try #require(children(of: processes[1]).first)
     kill(victim, SIGKILL)
     // It may have been on its way to being a worker only.
     let line = try cluster.errorLine(containing: "of node 1 (process \(victim))")
     #expect(line.contains("was killed by SIGKILL"))
     let code = first.end()
     #expect(code == 0 || code == 1, "it finishes or fails with a typed error, it does not crash")
-    let second = try sandbox.run(
-      "run", "w.yaml", "--world", "real", "--connect", head, "--out", "second", "--set",
-      "workload.with.tasks=100")
-    #expect(second.code == 0, Comment(rawValue: second.output + second.errors))
+    try sandbox.runConnected(head, "--set", "workload.with.tasks=100", out: "second")
     #expect(cluster.end(SIGTERM) == 0)
     cluster.waitForAll()
   }

@@ -24,10 +24,7 @@ struct CancellationTests {
       run.expectSuccess()
     case .real:
       let cluster = try Cluster.inProcess(cpus: cpus, store: ByteCount(64 << 20), library: library)
-      let result: Result<Void, any Error>
-      do { result = .success(try await cluster.run(program)) } catch { result = .failure(error) }
-      await cluster.stop()
-      try result.get()
+      try await cluster.runAndStop(program)
     }
   }
 

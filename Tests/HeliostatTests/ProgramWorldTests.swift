@@ -58,8 +58,7 @@ struct ProgramWorldTests {
     let library = FunctionLibrary()
     let functions = Functions(library)
     let cluster = try Cluster.inProcess(cpus: 3, store: ByteCount(16 << 20), library: library)
-    let answers = try await cluster.run { ray in try await functions.answers(ray) }
-    await cluster.stop()
+    let answers = try await cluster.runAndStop { ray in try await functions.answers(ray) }
     #expect(answers == [Bool](repeating: false, count: 7))
   }
 
@@ -82,8 +81,7 @@ struct ProgramWorldTests {
     // Spent twice, it would be 18 ms.
     #expect(times.entries.allSatisfy { $0 >= .milliseconds(9) && $0 < .milliseconds(12) })
     let cluster = try Cluster.inProcess(cpus: 1, store: ByteCount(16 << 20), library: library)
-    let real = try await cluster.run(chain)
-    await cluster.stop()
+    let real = try await cluster.runAndStop(chain)
     #expect(real >= .milliseconds(9))
   }
 
@@ -114,8 +112,7 @@ struct ProgramWorldTests {
       .expectSuccess()
     #expect(late.entries == [true])
     let cluster = try Cluster.inProcess(cpus: 4, store: ByteCount(16 << 20), library: library)
-    #expect(try await cluster.run(program))
-    await cluster.stop()
+    #expect(try await cluster.runAndStop(program))
   }
 
   @Test("an actor's resources may be told when it is created")

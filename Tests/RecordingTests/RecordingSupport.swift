@@ -142,14 +142,7 @@ struct ScriptCluster {
     let cluster = try Cluster.inProcess(
       NodeDescription(resources: ResourceVector(cpus: cpus), store: store), settings: settings,
       library: library, recording: recording)
-    let lines: [String]
-    do {
-      lines = try await cluster.run { ray in try await script.run(ray, functions) }
-    } catch {
-      await cluster.stop()
-      throw error
-    }
-    await cluster.stop()
+    let lines = try await cluster.runAndStop { ray in try await script.run(ray, functions) }
     return (lines, recording.whole)
   }
 
@@ -161,15 +154,11 @@ struct ScriptCluster {
     let library = FunctionLibrary()
     let functions = ScriptFunctions(library)
     let recording = MemoryRecording(origin: "driver")
-    let result: Result<[String], any Error>
-    do {
-      let cluster = try await Cluster.connect(
-        to: started.processes[0].endpoint, library: library, recording: recording,
-        logger: SocketCluster.logger)
-      result = await .capturing {
-        try await cluster.run { ray in try await script.run(ray, functions) }
-      }
-      await cluster.stop()
+    let cluster = try await Cluster.connect(
+      to: started.processes[0].endpoint, library: library, recording: recording,
+      logger: SocketCluster.logger)
+    let result: Result<[String], any Error> = await .capturing {
+      try await cluster.runAndStop { ray in try await script.run(ray, functions) }
     }
     try await started.stop()
     return (try result.get(), started.recordings.map(\.whole) + [recording.whole])
@@ -184,7 +173,7 @@ struct ScriptCluster {
     let cluster = try await Cluster.connect(
       to: started.processes[0].endpoint, library: library, logger: SocketCluster.logger)
     let result: Result<Int, any Error> = await .capturing {
-      try await cluster.run { ray in
+      try await cluster.runAndStop { ray in
         let actors = (0..<6).map { _ in ray.create(functions.accumulator) }
         let leaves = (UInt64(0)..<60).map { ray.submit(functions.leaf, .value($0)) }
         _ = await ray.wait(leaves, count: 40, fetch: false)
@@ -200,7 +189,6 @@ struct ScriptCluster {
         return ended
       }
     }
-    await cluster.stop()
     try await started.stop()
     #expect(try result.get() == 66)
     return started.recordings.map(\.whole)

@@ -15,14 +15,7 @@ private func runReally(
     cpus: cpus, gpus: gpus, store: ByteCount(64 << 20), settings: ClusterSettings(seed: seed),
     library: library)
   let sink = MeasureSink()
-  let result: Result<Void, any Error>
-  do {
-    result = .success(try await cluster.run { ray in try await prepared.run(ray, sink) })
-  } catch {
-    result = .failure(error)
-  }
-  await cluster.stop()
-  try result.get()
+  try await cluster.runAndStop { ray in try await prepared.run(ray, sink) }
   return sink
 }
 

@@ -57,7 +57,7 @@ struct QueueMeasurement: Equatable {
     let functions = BenchFunctions()
     let cpus = 2
     let cluster = try Cluster.inProcess(cpus: cpus, library: functions.library)
-    let result = try await cluster.run { ray in
+    return try await cluster.runAndStop { ray in
       /// Seconds a task, and bytes a task.
       func drain(_ count: Int) async throws -> (Double, Double) {
         // All workers are held, so that every task waits in the node.
@@ -93,7 +93,5 @@ struct QueueMeasurement: Equatable {
         short: Summary(shorts)?.median ?? .nan, long: Summary(longs)?.median ?? .nan,
         bytesPerTask: bytes)
     }
-    await cluster.stop()
-    return result
   }
 }

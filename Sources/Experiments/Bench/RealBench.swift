@@ -112,14 +112,7 @@ public struct RealBench: Sendable {
   ) async throws -> Result {
     let cluster = try Cluster.inProcess(
       cpus: 2, store: ByteCount(UInt64(store)), library: functions.library, workers: workers)
-    do {
-      let result = try await cluster.run(program)
-      await cluster.stop()
-      return result
-    } catch {
-      await cluster.stop()
-      throw error
-    }
+    return try await cluster.runAndStop(program)
   }
 
   /// Nodes in processes of their own, the first the head; all ended when `body` returns.
@@ -142,15 +135,7 @@ public struct RealBench: Sendable {
     to process: BenchProcess, _ functions: BenchFunctions,
     _ program: @escaping @Sendable (Session) async throws -> Result
   ) async throws -> Result {
-    let cluster = try await connect(to: process, functions)
-    do {
-      let result = try await cluster.run(program)
-      await cluster.stop()
-      return result
-    } catch {
-      await cluster.stop()
-      throw error
-    }
+    try await connect(to: process, functions).runAndStop(program)
   }
 
   func connect(to process: BenchProcess, _ functions: BenchFunctions) async throws -> Cluster {

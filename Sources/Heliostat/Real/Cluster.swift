@@ -111,6 +111,18 @@ public final class Cluster: Sendable {
     }
   }
 
+  /// Runs one program and stops, whatever comes of it.
+  ///
+  /// - Throws: as `run`.
+  public func runAndStop<Result: Sendable>(
+    _ program: @escaping @Sendable (Session) async throws -> Result
+  ) async throws -> Result {
+    let result: Swift.Result<Result, any Error>
+    do { result = .success(try await run(program)) } catch { result = .failure(error) }
+    await stop()
+    return try result.get()
+  }
+
   /// What a cluster in this process holds; nil for one elsewhere.
   public func status() async -> NodeStatus? {
     guard case .inProcess(let cluster) = connection else { return nil }

@@ -70,11 +70,27 @@ final class SocketNodes: @unchecked Sendable {
   let log = LogLines()
   let directory: URL
   let count: Int
-  var change: @Sendable (inout NodeProcess.Options) -> Void = { _ in }
   /// In the order in which they were asked for, which need not be that of their numbers.
   private(set) var nodes: [NodeProcess] = []
 
-  init(_ count: Int) throws {
+  /// Starts `count` nodes, one after the other or all at the same moment, and stops them whatever
+  /// comes of `body`.
+  static func with(
+    _ count: Int, together: Bool = false, _ body: (SocketNodes) async throws -> Void
+  ) async throws {
+    let cluster = try SocketNodes(count)
+    let result: Result<Void, any Error>
+    do {
+      if together { try await cluster.startTogether() } else { try await cluster.startInOrder() }
+      result = .success(try await body(cluster))
+    } catch {
+      result = .failure(error)
+    }
+    try await cluster.stop()
+    try result.get()
+  }
+
+  private init(_ count: Int) throws {
     self.count = count
     group = MultiThreadedEventLoopGroup(numberOfThreads: count)
     directory = FileManager.default.temporaryDirectory.appendingPathComponent(
@@ -84,7 +100,7 @@ final class SocketNodes: @unchecked Sendable {
 
   private func path(_ index: Int) -> String { directory.appendingPathComponent("\(index)").path }
 
-  func start(_ index: Int) async throws -> NodeProcess {
+  private func start(_ index: Int) async throws -> NodeProcess {
     var resources = ResourceVector(cpus: 1)
     var names = ClusterSettings().resourceNames
     for i in 0..<count {
@@ -95,14 +111,13 @@ final class SocketNodes: @unchecked Sendable {
       endpoint: .unix(path: path(index)), head: index == 0 ? nil : .unix(path: path(0)),
       description: NodeDescription(resources: resources, store: ByteCount(16 << 20)))
     options.settings.resourceNames = names
-    change(&options)
     return try await NodeProcess.start(
       options, library: functions.library, on: group.next(), logger: log.logger())
   }
 
   /// Starts all at the same moment: the others as soon as the head's address is there, which is well
   /// before the head is ready.
-  func startTogether() async throws {
+  private func startTogether() async throws {
     let head = Task { try await start(0) }
     while !FileManager.default.fileExists(atPath: path(0)) { await Task.yield() }
     nodes = try await withThrowingTaskGroup(of: (Int, NodeProcess).self) { group in
@@ -115,7 +130,7 @@ final class SocketNodes: @unchecked Sendable {
   }
 
   /// Starts one after the other.
-  func startInOrder() async throws {
+  private func startInOrder() async throws {
     for index in 0..<count { nodes.append(try await start(index)) }
   }
 
@@ -125,18 +140,12 @@ final class SocketNodes: @unchecked Sendable {
   ) async throws -> Result {
     let cluster = try await Cluster.connect(
       to: nodes[index].endpoint, library: functions.library, logger: log.logger())
-    do {
-      let result = try await cluster.run(program)
-      await cluster.stop()
-      return result
-    } catch {
-      await cluster.stop()
-      throw error
-    }
+    return try await cluster.runAndStop(program)
   }
 
   /// The head last.
-  func stop() async throws {
+  private func stop() async throws {
+    functions.gate.open()
     for node in nodes.reversed() { await node.stop() }
     try await group.shutdownGracefully()
     try FileManager.default.removeItem(at: directory)

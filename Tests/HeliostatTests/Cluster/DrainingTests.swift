@@ -8,96 +8,92 @@ import Testing
 @Suite(.serialized) struct DrainingTests {
   @Test("a node drains in the midst of tasks: every result arrives, and its objects stay to be had")
   func drain() async throws {
-    let cluster = try SocketNodes(3)
-    try await cluster.startInOrder()
-    let functions = cluster.functions
-    let hasLeft = Tally()
-    try await withThrowingTaskGroup(of: Void.self) { group in
-      group.addTask {
-        try await cluster.run(on: 0) { session in
-          // Only node 1 has these; no copy is asked for before it has gone.
-          let large = (0..<8).map { _ in
-            session.submit(functions.make.at(1, session), .value(20_000))
+    try await SocketNodes.with(3) { cluster async throws in
+      let functions = cluster.functions
+      let hasLeft = Tally()
+      try await withThrowingTaskGroup(of: Void.self) { group in
+        group.addTask {
+          try await cluster.run(on: 0) { session in
+            // Only node 1 has these; no copy is asked for before it has gone.
+            let large = (0..<8).map { _ in
+              session.submit(functions.make.at(1, session), .value(20_000))
+            }
+            let small = (0..<100).map { _ in
+              session.submit(functions.make.at(1, session), .value(1))
+            }
+            let made = await session.wait(
+              large + small, count: large.count + small.count, fetch: false)
+            #expect(made.ready.count == large.count + small.count)
+            let slow = (0..<300).map { session.submit(functions.slow, .value($0)) }
+            #expect(try await session.get(slow) == Array(0..<300))
+            while hasLeft.count == 0 { await session.sleep(.milliseconds(1)) }
+            let later = (0..<10).map { session.submit(functions.slow, .value($0)) }
+            #expect(try await session.get(later) == Array(0..<10))
+            let sum = session.submit(functions.sum.at(2, session), .ref(large[0]))
+            #expect(try await session.get(sum) == 199_990_000)
+            for value in try await session.get(large) { #expect(value.count == 20_000) }
+            for value in try await session.get(small) { #expect(value == [0]) }
           }
-          let small = (0..<100).map { _ in
-            session.submit(functions.make.at(1, session), .value(1))
-          }
-          let made = await session.wait(
-            large + small, count: large.count + small.count, fetch: false)
-          #expect(made.ready.count == large.count + small.count)
-          let slow = (0..<300).map { session.submit(functions.slow, .value($0)) }
-          #expect(try await session.get(slow) == Array(0..<300))
-          while hasLeft.count == 0 { await session.sleep(.milliseconds(1)) }
-          let later = (0..<10).map { session.submit(functions.slow, .value($0)) }
-          #expect(try await session.get(later) == Array(0..<10))
-          let sum = session.submit(functions.sum.at(2, session), .ref(large[0]))
-          #expect(try await session.get(sum) == 199_990_000)
-          for value in try await session.get(large) { #expect(value.count == 20_000) }
-          for value in try await session.get(small) { #expect(value == [0]) }
         }
+        while functions.slowCount.count < 60 { await Task.yield() }
+        let left = await cluster.nodes[1].drain(grace: .seconds(60))
+        #expect(left == NodeProcess.Leftovers())
+        await cluster.nodes[1].stop()
+        hasLeft.add()
+        try await group.waitForAll()
       }
-      while functions.slowCount.count < 60 { await Task.yield() }
-      let left = await cluster.nodes[1].drain(grace: .seconds(60))
-      #expect(left == NodeProcess.Leftovers())
-      await cluster.nodes[1].stop()
-      hasLeft.add()
-      try await group.waitForAll()
+      #expect(cluster.log.all.count { $0 == "info: node 1 has left" } == 2)
+      #expect(!cluster.log.all.contains { $0.contains("lost") })
     }
-    #expect(cluster.log.all.count { $0 == "info: node 1 has left" } == 2)
-    #expect(!cluster.log.all.contains { $0.contains("lost") })
-    try await cluster.stop()
   }
 
   @Test("all nodes but the head drain at the same moment")
   func together() async throws {
-    let cluster = try SocketNodes(4)
-    try await cluster.startInOrder()
-    let functions = cluster.functions
-    let nodes = cluster.nodes
-    try await cluster.run(on: 0) { session in
-      let values = (1...3).map { session.submit(functions.make.at($0, session), .value(20_000)) }
-      _ = await session.wait(values, count: 3, fetch: false)
-      await withTaskGroup(of: NodeProcess.Leftovers.self) { group in
-        for node in nodes.dropFirst() { group.addTask { await node.drain(grace: .seconds(60)) } }
-        for await left in group { #expect(left.isEmpty, "\(left)") }
+    try await SocketNodes.with(4) { cluster async throws in
+      let functions = cluster.functions
+      let nodes = cluster.nodes
+      try await cluster.run(on: 0) { session in
+        let values = (1...3).map { session.submit(functions.make.at($0, session), .value(20_000)) }
+        _ = await session.wait(values, count: 3, fetch: false)
+        await withTaskGroup(of: NodeProcess.Leftovers.self) { group in
+          for node in nodes.dropFirst() { group.addTask { await node.drain(grace: .seconds(60)) } }
+          for await left in group { #expect(left.isEmpty, "\(left)") }
+        }
+        for value in try await session.get(values) { #expect(value.count == 20_000) }
       }
-      for value in try await session.get(values) { #expect(value.count == 20_000) }
     }
-    try await cluster.stop()
   }
 
   @Test("what runs longer than the grace is counted, and the node goes all the same")
   func graceOver() async throws {
-    let cluster = try SocketNodes(2)
-    try await cluster.startInOrder()
-    let functions = cluster.functions
-    let nodes = cluster.nodes
-    try await cluster.run(on: 0) { session in
-      let held = session.submit(functions.held.at(1, session), .value(1))
-      while functions.gate.entered == 0 { await session.sleep(.milliseconds(1)) }
-      let left = await nodes[1].drain(grace: .milliseconds(50))
-      #expect(left == NodeProcess.Leftovers(tasks: 1))
-      await #expect(throws: RuntimeError.nodeDied) { _ = try await session.get(held) }
-      functions.gate.open()
+    try await SocketNodes.with(2) { cluster async throws in
+      let functions = cluster.functions
+      let nodes = cluster.nodes
+      try await cluster.run(on: 0) { session in
+        let held = session.submit(functions.held.at(1, session), .value(1))
+        while functions.gate.entered == 0 { await session.sleep(.milliseconds(1)) }
+        let left = await nodes[1].drain(grace: .milliseconds(50))
+        #expect(left == NodeProcess.Leftovers(tasks: 1))
+        await #expect(throws: RuntimeError.nodeDied) { _ = try await session.get(held) }
+        functions.gate.open()
+      }
     }
-    try await cluster.stop()
   }
 
   @Test("the head drains: programs end first, then every node is told to end")
   func head() async throws {
-    let cluster = try SocketNodes(3)
-    try await cluster.startInOrder()
-    let functions = cluster.functions
-    let nodes = cluster.nodes
-    async let results = cluster.run(on: 1) { session in
-      try await session.get((0..<200).map { session.submit(functions.slow, .value($0)) })
+    try await SocketNodes.with(3) { cluster async throws in
+      let functions = cluster.functions
+      let nodes = cluster.nodes
+      async let results = cluster.run(on: 1) { session in
+        try await session.get((0..<200).map { session.submit(functions.slow, .value($0)) })
+      }
+      while functions.slowCount.count < 10 { await Task.yield() }
+      let left = await nodes[0].drain(grace: .seconds(60))
+      #expect(left.isEmpty)
+      #expect(try await results == Array(0..<200))
+      for node in nodes.dropFirst() { #expect(try await node.ended.get().isOrderly) }
+      await #expect(throws: TransportError.self) { _ = try await cluster.run(on: 0) { _ in } }
     }
-    while functions.slowCount.count < 10 { await Task.yield() }
-    let left = await nodes[0].drain(grace: .seconds(60))
-    #expect(left.isEmpty)
-    #expect(try await results == Array(0..<200))
-    for node in nodes.dropFirst() { #expect(try await node.ended.get().isOrderly) }
-    await #expect(throws: TransportError.self) { _ = try await cluster.run(on: 0) { _ in } }
-    try await cluster.stop()
   }
 }

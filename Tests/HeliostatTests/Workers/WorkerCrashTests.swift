@@ -303,12 +303,11 @@ struct WorkerCrashTests {
     let cluster = try Cluster.inProcess(
       cpus: 1, store: ByteCount(16 << 20), library: functions.library,
       workers: .processes(WorkerLaunch(executable: ProcessCluster.program)), logger: log.logger())
-    _ = try await cluster.run { ray async throws in
+    _ = try await cluster.runAndStop { ray async throws in
       await #expect {
         try await ray.get(ray.submit(more, .value(1)))
       } throws: { "\($0)".contains("has no function 'more'") }
     }
-    await cluster.stop()
     #expect(log.all.filter { $0.contains("cannot be started") }.count == 1)
     #expect(!log.all.contains { $0.contains("next try in") })
   }

@@ -68,14 +68,7 @@ struct ProcessCluster: Sendable {
   func run<Result: Sendable>(
     _ program: @escaping @Sendable (Session) async throws -> Result
   ) async throws -> Result {
-    do {
-      let result = try await cluster.run(program)
-      await cluster.stop()
-      return result
-    } catch {
-      await cluster.stop()
-      throw error
-    }
+    try await cluster.runAndStop(program)
   }
 }
 

@@ -97,7 +97,7 @@ struct WorkerProcessTests {
       cpus: 2, store: ByteCount(16 << 20), library: functions.library,
       workers: inProcesses
         ? .processes(WorkerLaunch(executable: ProcessCluster.program)) : .threads)
-    let totals = try await cluster.run { ray async throws in
+    let totals = try await cluster.runAndStop { ray async throws in
       var totals: [Double] = []
       for _ in 0..<20 {
         let total = try await ray.get(ray.submit(functions.leave, .value(20_000)))
@@ -105,7 +105,6 @@ struct WorkerProcessTests {
       }
       return totals
     }
-    await cluster.stop()
     #expect(totals == [Double](repeating: 20_000 * 19_999 / 2, count: 20))
   }
 
