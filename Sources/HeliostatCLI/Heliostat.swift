@@ -9,8 +9,8 @@ struct HeliostatCommand: ParsableCommand {
     commandName: "heliostat",
     abstract: "A laboratory for distributed scheduling research.",
     discussion: """
-      Runs workload files on a full Ray-like runtime (OSDI'18) in discrete-event simulation, and \
-      shows the results beside the published ones.
+      Runs workload files on a full Ray-like runtime (OSDI'18), in discrete-event simulation or on \
+      real processes, and shows the results beside the published ones.
 
       Exit codes: 0 success, 1 a failed check or run, 2 bad input, 130 interrupted (what had \
       finished is kept).

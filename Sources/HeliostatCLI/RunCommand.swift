@@ -2,6 +2,7 @@ import ArgumentParser
 import Experiments
 import Foundation
 import Reporting
+import Synchronization
 import Workload
 
 struct RunCommand: ParsableCommand {
@@ -52,7 +53,7 @@ struct RunCommand: ParsableCommand {
   @Option(
     parsing: .unconditional,
     help: ArgumentHelp(
-      "Tasks to record in a trace; 0 for no trace.",
+      "Tasks to record in the trace of a simulated run; 0 for no trace.",
       discussion: """
         Traces show where the makespan went, and open in Perfetto (trace.json). The first seed is \
         traced: of every cell when there are at most four, else of the first.
@@ -162,10 +163,15 @@ struct RunCommand: ParsableCommand {
       options.place = .processes(nodes)
       options.nodeCommand = nodeCommand
     }
-    let (isQuiet, isShown) = (json, real.showsNodes)
+    let isShown = Mutex(!real.showsNodes || json)
     options.started = { cluster in
       cluster.whenNodeEnds { text, _ in log.error("\(text)") }
-      if isShown && !isQuiet { print(ClusterCommand.table(cluster)) }
+      // Each run starts its own; the first stands for all.
+      let isFirst = isShown.withLock { isShown in
+        defer { isShown = true }
+        return !isShown
+      }
+      if isFirst { print(ClusterCommand.table(cluster)) }
     }
     return options
   }

@@ -46,8 +46,9 @@ public struct SummaryDocument: Sendable {
     let failed = checks.filter { !$0.passed }.count
     let ordered = checks.filter { !$0.passed } + checks.filter(\.passed)
     return ResultTable(
-      title: failed == 0
-        ? "Checks: all \(checks.count) passed" : "Checks: \(failed) of \(checks.count) failed",
+      title: failed > 0
+        ? "Checks: \(failed) of \(checks.count) failed"
+        : checks.count == 1 ? "Checks: 1 passed" : "Checks: all \(checks.count) passed",
       headings: [
         .init("verdict"), .init("check"), .init("measured", .trailing), .init("expected"),
         .init("note"),

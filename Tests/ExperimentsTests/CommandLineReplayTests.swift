@@ -81,6 +81,22 @@ struct CommandLineReplayTests {
     }
   }
 
+  @Test("what a driver of the real world hears has the time at which it heard it")
+  func driverTimes() throws {
+    // A chain of eight tasks of 20 ms.
+    let sandbox = try Sandbox(["w.yaml": Sandbox.base.replacing("500ms", with: "20ms")])
+    let run = try sandbox.run(
+      "run", "w.yaml", "--seed", "1", "--world", "real", "--cpus", "2", "--record", "kept")
+    #expect(run.code == 0, "\(run.errors)")
+    let heard = try lines(
+      try sandbox.run("replay", "kept", "--print", "--machine", "driver 0", "--json"))
+    func time(_ text: String) throws -> Int {
+      let line = heard.last { ($0["input"] as? String)?.hasPrefix(text) == true }
+      return try #require(line?["nanoseconds"] as? Int, "\(heard)")
+    }
+    #expect(try time("object-ready") - time("call get") >= 100_000_000)
+  }
+
   @Test(
     "what a dead process left is replayed as far as it goes; damage is bad input, with its place")
   func broken() throws {
