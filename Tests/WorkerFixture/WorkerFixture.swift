@@ -57,6 +57,17 @@ public struct FixtureFunctions: Sendable {
   public let leave: RemoteFunction<Int, ObjectRef<Double>>
   /// Writes its process into the first pipe, and waits for a task that hangs with the second.
   public let nestHang: RemoteFunction<String, String, Int>
+  // Of tasks that are cancelled. Each first writes its process into a pipe.
+  /// Computes until it is asked to stop, and throws then.
+  public let heed: RemoteFunction<String, Int>
+  /// Computes until it is asked to stop, and returns 5 then.
+  public let ignore: RemoteFunction<String, Int>
+  /// A program that computes until its Swift task is cancelled, and throws then.
+  public let heedProgram: RemoteFunction<String, Int>
+  /// A program that sleeps until it is asked to stop, and writes into the second pipe then.
+  public let sleepProgram: RemoteFunction<String, String, Int>
+  /// Waits for a task of its own, a `sleepProgram` with these pipes.
+  public let nestSleep: RemoteFunction<String, String, Int>
   public let counter: ActorClass<Int>
   public let add: ActorMethod<Int, Int, Int>
   public let endActor: ActorMethod<Int, String, Int>
@@ -107,6 +118,31 @@ public struct FixtureFunctions: Sendable {
     nestHang = library.program("nestHang") { (ray: Session, path: String, inner: String) in
       Self.tell(path)
       return try await ray.get(ray.submit(hang, .value(inner)))
+    }
+    heed = library.remote("heed") { (path: String) throws -> Int in
+      Self.tell(path)
+      while !TaskContext.isCancelled {}
+      throw CancellationError()
+    }
+    ignore = library.remote("ignore") { (path: String) -> Int in
+      Self.tell(path)
+      while !TaskContext.isCancelled {}
+      return 5
+    }
+    heedProgram = library.program("heedProgram") { (ray: Session, path: String) throws -> Int in
+      Self.tell(path)
+      while true { try Task.checkCancellation() }
+    }
+    let sleepProgram = library.program("sleepProgram") {
+      (ray: Session, path: String, end: String) async throws -> Int in
+      Self.tell(path)
+      while !TaskContext.isCancelled { await ray.sleep(.milliseconds(1)) }
+      Self.tell(end)
+      throw CancellationError()
+    }
+    self.sleepProgram = sleepProgram
+    nestSleep = library.program("nestSleep") { (ray: Session, path: String, end: String) in
+      try await ray.get(ray.submit(sleepProgram, .value(path), .value(end)))
     }
     counter = library.actorClass("counter") { 0 }
     add = library.method("add", of: counter) { (total: inout Int, x: Int) in

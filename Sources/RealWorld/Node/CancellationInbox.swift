@@ -3,13 +3,21 @@ import Primitives
 import Synchronization
 
 /// The tasks that a worker was asked to stop: the node puts them in, the worker looks when it begins one,
-/// and the code that runs whenever it likes.
+/// and the code that runs whenever it likes. A worker process has two: one on its node's side, whose
+/// news go over a link (`CancellationWriter`), and one of its own.
 final class CancellationInbox: @unchecked Sendable {
   private struct Requests: Sendable {
     /// By handle: whether the task's children are to be reached still.
     var tasks: [UInt32: Bool] = [:]
     var program: Task<Void, Never>?
     var programTask = TaskHandle.none
+    /// Since the last `news`, in order.
+    var fresh: [Request] = []
+  }
+
+  struct Request: Sendable, Equatable {
+    var task: TaskHandle
+    var isRecursive: Bool
   }
 
   private let requests = Mutex(Requests())
@@ -19,18 +27,26 @@ final class CancellationInbox: @unchecked Sendable {
   /// What the worker runs; the worker's own.
   var current = TaskHandle.none
 
-  init(wake: @escaping @Sendable () -> Void) { self.wake = wake }
+  private let keepsNews: Bool
+
+  /// - Parameter keepsNews: for somebody who passes the requests on.
+  init(keepsNews: Bool = false, wake: @escaping @Sendable () -> Void) {
+    self.keepsNews = keepsNews
+    self.wake = wake
+  }
 
   // MARK: The node's side
 
   /// False when that was asked before.
+  @discardableResult
   func request(_ task: TaskHandle, isRecursive: Bool) -> Bool {
     let (isNew, program) = requests.withLock { requests in
       let known = requests.tasks[task.index]
       requests.tasks[task.index] = isRecursive || known == true
+      if keepsNews { requests.fresh.append(Request(task: task, isRecursive: isRecursive)) }
+      hasAny.store(true, ordering: .releasing)
       return (known == nil, requests.programTask == task ? requests.program : nil)
     }
-    hasAny.store(true, ordering: .releasing)
     program?.cancel()
     hasNewsFlag.store(true, ordering: .releasing)
     wake()
@@ -46,7 +62,44 @@ final class CancellationInbox: @unchecked Sendable {
     }
   }
 
+  /// The worker has ended, and its tasks with it or elsewhere: what it was asked to stop.
+  func takeAll() -> [Request] {
+    requests.withLock { requests in
+      let all = requests.tasks.sorted { $0.key < $1.key }
+      requests.tasks = [:]
+      requests.fresh = []
+      hasAny.store(false, ordering: .relaxed)
+      return all.map { Request(task: TaskHandle($0.key), isRecursive: $0.value) }
+    }
+  }
+
   // MARK: The worker's side
+
+  /// What has been asked since the last look, for who passes it on.
+  func news() -> [Request] {
+    guard hasNewsFlag.exchange(false, ordering: .acquiringAndReleasing) else { return [] }
+    return requests.withLock { requests in
+      defer { requests.fresh = [] }
+      return requests.fresh
+    }
+  }
+
+  /// How a task was asked to stop: nil for not at all, else whether recursively.
+  @inline(__always)
+  func request(for task: TaskHandle) -> Bool? {
+    guard hasAny.load(ordering: .acquiring) else { return nil }
+    return requests.withLock { $0.tasks[task.index] }
+  }
+
+  /// Drops the requests for tasks that are not to come any more; costs a look when there are none.
+  @inline(__always)
+  func forget(where hasEnded: (TaskHandle) -> Bool) {
+    guard hasAny.load(ordering: .relaxed) else { return }
+    requests.withLock { requests in
+      requests.tasks = requests.tasks.filter { !hasEnded(TaskHandle($0.key)) }
+      if requests.tasks.isEmpty { hasAny.store(false, ordering: .relaxed) }
+    }
+  }
 
   @inline(__always)
   func concerns(_ task: TaskHandle) -> Bool {

@@ -42,6 +42,15 @@ extension NodeCore {
     handle(
       Envelope(
         message: .workerLost(worker.number), source: rayletAddress, target: rayletAddress))
+    // What had not begun goes elsewhere, and is not to run there either.
+    let requests = worker.cancellation.takeAll()
+    cancellations -= requests.count
+    for request in requests {
+      handle(
+        Envelope(
+          message: .cancellationRequested(request.task, isRecursive: request.isRecursive),
+          source: rayletAddress, target: rayletAddress))
+    }
   }
 
   /// Handles what came through a ring: a run of frames, or a reference to a frame too long for one.

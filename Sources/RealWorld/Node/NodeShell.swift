@@ -133,7 +133,7 @@ final class NodeShell: Pump, @unchecked Sendable {
     rings.append((toNode, port))
     processRings[port] = toClient
     let worker = Worker(
-      number: number, capacity: capacity, clientRing: toNode, port: port,
+      number: number, capacity: capacity, clientRing: toNode, port: port, isProcess: true,
       wake: { processes.wake() })
     workers.append(worker)
     core.pointee.setWorker(worker)

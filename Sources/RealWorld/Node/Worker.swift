@@ -20,16 +20,18 @@ class Worker: @unchecked Sendable {
   /// What the worker was asked to stop.
   final let cancellation: CancellationInbox
 
-  /// - Parameter capacity: how many tasks may be under way to it.
+  /// - Parameters:
+  ///   - capacity: how many tasks may be under way to it.
+  ///   - isProcess: somebody passes on what it is asked to stop.
   init(
-    number: WorkerID, capacity: Int, clientRing: FrameRing, port: UInt32,
+    number: WorkerID, capacity: Int, clientRing: FrameRing, port: UInt32, isProcess: Bool = false,
     wake: @escaping @Sendable () -> Void
   ) {
     self.number = number
     self.clientRing = clientRing
     self.port = port
     self.wake = wake
-    cancellation = CancellationInbox(wake: wake)
+    cancellation = CancellationInbox(keepsNews: isProcess, wake: wake)
     commands = .allocate(capacity: capacity)
     reports = .allocate(capacity: capacity * 2)
   }

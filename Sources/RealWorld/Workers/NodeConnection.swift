@@ -3,7 +3,8 @@ import Primitives
 import RuntimeCore
 import WireFormat
 
-/// A worker process's link to its node: everything happens on the one thread that runs the tasks.
+/// A worker process's link to its node: everything happens on the one thread that runs the tasks, but
+/// for the news of what is to stop (`cancel`).
 ///
 /// Reading never blocks, writing may: the node reads always.
 final class NodeConnection: Pump, Outlet, @unchecked Sendable {
@@ -74,9 +75,15 @@ final class NodeConnection: Pump, Outlet, @unchecked Sendable {
     func flush() { connection.flush() }
   }
 
+  /// A task is to stop: the one that runs, or one that is still to come or has ended already. From any
+  /// thread.
+  func cancel(_ number: TaskHandle, isRecursive: Bool) {
+    worker.cancellation.request(number, isRecursive: isRecursive)
+  }
+
   // MARK: Turns
 
-  var hasWork: Bool { worker.isInProgram ? client.hasWork : !tasks.isEmpty }
+  var hasWork: Bool { worker.isInProgram ? worker.hasWork : !tasks.isEmpty }
 
   func pump() -> Bool {
     var worked = receive()
@@ -174,8 +181,11 @@ final class NodeConnection: Pump, Outlet, @unchecked Sendable {
   }
 
   private func letGo() {
-    current?.arguments?.deallocate()
+    guard let task = current else { return }
+    task.arguments?.deallocate()
     current = nil
+    // A request may have come too late.
+    worker.cancellation.forget { !WorkerFrame.isLater($0, than: task.task) }
   }
 
   func flush() {

@@ -22,22 +22,24 @@ public struct ExitStatus: Sendable, Equatable, CustomStringConvertible {
 
 /// Starts worker processes.
 enum ProcessSpawn {
-  /// The descriptors of a worker process: the first three are as usual.
+  /// The descriptors of a worker process: the first three are as usual, the others for it alone.
   static let linkDescriptor: Int32 = 3
   static let progressDescriptor: Int32 = 4
+  static let cancellationDescriptor: Int32 = 5
 
   struct Failure: Error, CustomStringConvertible {
     let description: String
   }
 
-  /// Starts a program that has `link` and `progress` at the descriptors above and nothing else of this
-  /// process but its output. Its input is empty. It gets a process group of its own, so that Ctrl-C in
+  /// Starts a program that has `link`, `progress` and `cancellations` at the descriptors above and
+  /// nothing else of this process but its output. Its input is empty. It gets a process group of its own, so that Ctrl-C in
   /// a terminal is for the node alone, and usual signals.
   static func start(
-    _ command: [String], environment: [String: String], link: Int32, progress: Int32
+    _ command: [String], environment: [String: String], link: Int32, progress: Int32,
+    cancellations: Int32
   ) throws(Failure) -> pid_t {
     // Out of the way first: one might have the other's place.
-    let ends = [link, progress].map { fcntl($0, F_DUPFD_CLOEXEC, 16) }
+    let ends = [link, progress, cancellations].map { fcntl($0, F_DUPFD_CLOEXEC, 16) }
     defer { for end in ends where end >= 0 { close(end) } }
     guard !ends.contains(-1) else {
       throw Failure(description: "no descriptors for a worker process: \(errorText(errno))")
@@ -48,6 +50,7 @@ enum ProcessSpawn {
     posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
     posix_spawn_file_actions_adddup2(&actions, ends[0], linkDescriptor)
     posix_spawn_file_actions_adddup2(&actions, ends[1], progressDescriptor)
+    posix_spawn_file_actions_adddup2(&actions, ends[2], cancellationDescriptor)
     closeOthers(&actions)
     var attributes = posix_spawnattr_t()
     posix_spawnattr_init(&attributes)
@@ -98,7 +101,7 @@ enum ProcessSpawn {
         UnsafeMutablePointer<posix_spawn_file_actions_t>, Int32
       ) -> Int32
     guard let symbol = dlsym(nil, "posix_spawn_file_actions_addclosefrom_np") else { return }
-    _ = unsafeBitCast(symbol, to: Function.self)(&actions, progressDescriptor + 1)
+    _ = unsafeBitCast(symbol, to: Function.self)(&actions, cancellationDescriptor + 1)
   }
 }
 

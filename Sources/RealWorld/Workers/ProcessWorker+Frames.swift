@@ -9,7 +9,7 @@ extension ProcessWorker {
   var hasWork: Bool {
     switch state {
     case .running:
-      return worker.hasGrant
+      return worker.hasGrant || worker.cancellation.hasNews
         || (link?.isWritable ?? false) && (!worker.commands.isEmpty || !toClient.isEmpty)
     case .broken: return !worker.commands.isEmpty
     case .starting, .over: return false
@@ -30,6 +30,10 @@ extension ProcessWorker {
     var worked = false
     if let answer = worker.takeGrant() {
       send(room: answer, link)
+      worked = true
+    }
+    if worker.cancellation.hasNews {
+      passOnCancellations()
       worked = true
     }
     var count = 0
@@ -54,15 +58,36 @@ extension ProcessWorker {
   }
 
   private func send(_ command: WorkerCommand, _ link: SocketLink) {
+    var command = command
     // The end of an actor is no task: nothing is reported of it.
     if command.task != .none {
+      let isRecursive = worker.cancellation.request(for: command.task)
+      let number = WorkerFrame.number(finishedCount &+ UInt64(underWay.count))
       underWay.append(
         TaskUnderWay(task: command.task, function: command.function, returns: command.returns))
+      command.task = number
+      if let isRecursive { cancel(number, isRecursive: isRecursive) }
     }
     let byteCount = WorkerFrame.byteCount(command, home.segment)
     let place = link.reserve(byteCount)
     WorkerFrame.encode(command, home.segment, byteCount: byteCount, to: place)
     link.commit(byteCount)
+  }
+
+  /// Tells the process which of its tasks are to stop; those that it has not been sent yet take the
+  /// request with them.
+  private func passOnCancellations() {
+    for request in worker.cancellation.news() {
+      guard let place = (0..<underWay.count).first(where: { underWay[$0].task == request.task })
+      else { continue }
+      let number = WorkerFrame.number(finishedCount &+ UInt64(place))
+      cancel(number, isRecursive: request.isRecursive)
+    }
+  }
+
+  private func cancel(_ number: TaskHandle, isRecursive: Bool) {
+    cancellations?.append(number, isRecursive: isRecursive)
+    if cancellations?.flush() == false { home.retrySoon() }
   }
 
   private func send(room: StoredValue?, _ link: SocketLink) {
@@ -123,6 +148,7 @@ extension ProcessWorker {
 
   /// The node's rings may have room again.
   func sendBacklog() {
+    if cancellations?.flush() == false { home.retrySoon() }
     if !backlogFrames.isEmpty {
       let rest = UnsafeRawBufferPointer(rebasing: backlogFrames.bytes[backlogFramesSent...])
       backlogFramesSent += outlet.send(rest)
@@ -190,10 +216,11 @@ extension ProcessWorker: LinkDelegate {
   private func takeReport(_ frame: UnsafeRawBufferPointer) throws(FrameError) {
     let isEnd = frame[4] == WorkerFrame.finished
     let found = try WorkerFrame.decode(report: frame)
-    guard let task = underWay.first, task.task == found.task else {
+    let expected = WorkerFrame.number(finishedCount)
+    guard let task = underWay.first, found.task == expected else {
       throw FrameError(
         .notAllowed, "task of a result", found: UInt64(found.task.index),
-        expected: UInt64(underWay.first?.task.index ?? 0))
+        expected: UInt64(expected.index))
     }
     guard found.index >= (isEnd ? 0 : 1), found.index < max(1, Int32(task.returns)) else {
       throw FrameError(
@@ -212,9 +239,9 @@ extension ProcessWorker: LinkDelegate {
     if isEnd {
       _ = underWay.popFirst()
       finishedCount += 1
-      report(.finished, found.task, found.status, value: value)
+      report(.finished, task.task, found.status, value: value)
     } else if let value {
-      report(.result, found.task, index: found.index, found.status, value: value)
+      report(.result, task.task, index: found.index, found.status, value: value)
     }
   }
 }

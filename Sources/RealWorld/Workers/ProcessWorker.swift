@@ -35,6 +35,8 @@ final class ProcessWorker: @unchecked Sendable {
   var link: SocketLink?
   private var identifier: pid_t = 0
   private var progress: ProgressPage?
+  /// What the process is to stop.
+  var cancellations: CancellationWriter?
   /// Attempts in a row to start it.
   private var attempts = 0
   /// Why this side ended it, or could not begin with it.
@@ -90,11 +92,14 @@ final class ProcessWorker: @unchecked Sendable {
     do throws(ProcessSpawn.Failure) {
       let progress = try ProgressPage()
       self.progress = progress
+      let (cancellations, reader) = try CancellationWriter.open()
+      self.cancellations = cancellations
+      defer { close(reader) }
       identifier = try ProcessSpawn.start(
         [home.launch.executable] + home.launch.arguments,
         environment: home.launch.environment.merging(
           [WorkerProcess.variable: "\(ProcessSpawn.linkDescriptor)"], uniquingKeysWith: { $1 }),
-        link: ends[1], progress: progress.descriptor)
+        link: ends[1], progress: progress.descriptor, cancellations: reader)
     } catch {
       close(ends[0])
       return failedToStart("\(error)")

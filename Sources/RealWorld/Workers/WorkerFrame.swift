@@ -6,7 +6,7 @@ import WireFormat
 ///
 /// A task, node to worker:
 ///
-///     16 task       UInt32   the node's own number for it
+///     16 task       UInt32   its number on this link: those before it, in 31 bits
 ///     20 function   UInt32
 ///     24 returns    UInt16, 2 bytes 0
 ///     28 objects    UInt32   how many arguments by future
@@ -39,6 +39,19 @@ enum WorkerFrame {
   private static let inFrame = UInt64.max
   private static let headCount = 72
   private static let reportHeadCount = 32
+
+  /// The number of a task that so many were sent before. Unlike a node's handles it is not another's
+  /// before two milliards of tasks: a late word about it does no harm.
+  @inline(__always)
+  static func number(_ before: UInt64) -> TaskHandle {
+    TaskHandle(UInt32(truncatingIfNeeded: before) & 0x7fff_ffff)
+  }
+
+  /// Whether a task was sent after another one.
+  @inline(__always)
+  static func isLater(_ task: TaskHandle, than other: TaskHandle) -> Bool {
+    Int32(bitPattern: (task.index &- other.index) << 1) > 0
+  }
 
   static func isOwn(_ kind: UInt8) -> Bool { (task...roomReturned).contains(kind) }
 
@@ -231,7 +244,7 @@ enum WorkerFrame {
     let index = try reader.integer(Int32.self, "result")
     let word = try reader.integer(UInt64.self, "status")
     guard let status = ObjectStatus(rawValue: UInt8(truncatingIfNeeded: word)),
-      [.value, .taskFailed, .storeFull].contains(status)
+      [.value, .taskFailed, .storeFull, .taskCancelled].contains(status)
     else { throw FrameError(.unknownValue, "status", found: word & 0xff, expected: 0) }
     let content: Content
     switch word >> 8 {

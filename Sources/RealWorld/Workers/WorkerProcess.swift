@@ -36,6 +36,7 @@ public enum WorkerProcess {
     let link = ProcessSpawn.linkDescriptor
     _ = fcntl(link, F_SETFD, FD_CLOEXEC)
     _ = fcntl(ProcessSpawn.progressDescriptor, F_SETFD, FD_CLOEXEC)
+    _ = fcntl(ProcessSpawn.cancellationDescriptor, F_SETFD, FD_CLOEXEC)
     guard let progress = ProgressPage(inherited: ProcessSpawn.progressDescriptor) else {
       throw WorkerProcessError("started without a node: do not set \(variable)")
     }
@@ -45,9 +46,16 @@ public enum WorkerProcess {
     try connection.start()
     // The node's end of the link closes when it stops the worker, and when it dies.
     let peerHasClosed: Int16 = 0x2000
+    var cancellations = CancellationReader(ProcessSpawn.cancellationDescriptor)
     while true {
-      var polled = pollfd(fd: link, events: peerHasClosed, revents: 0)
-      if poll(&polled, 1, -1) > 0, polled.revents != 0 { _exit(0) }
+      var polled = [
+        pollfd(fd: link, events: peerHasClosed, revents: 0),
+        pollfd(fd: cancellations.descriptor, events: Int16(POLLIN), revents: 0),
+      ]
+      guard poll(&polled, 2, -1) > 0 else { continue }
+      if polled[0].revents != 0 { _exit(0) }
+      if polled[1].revents == 0 { continue }
+      cancellations.read { connection.cancel($0, isRecursive: $1) }
     }
   }
 
