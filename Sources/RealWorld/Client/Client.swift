@@ -117,6 +117,7 @@ public final class Client: @unchecked Sendable {
     let ticket = tickets
     core.pointee.askForRoom(byteCount, ticket: ticket)
     _ = core.pointee.port.flush()
+    if lost != nil { throw StoreIsFull(asked: ByteCount(UInt64(byteCount))) }
     let grant = await withUnsafeContinuation { waitingForRoom[ticket] = $0 }
     guard let grant, grant.key != StoreFrame.denied,
       grant.offset <= segment.byteCount - byteCount
@@ -199,6 +200,8 @@ public final class Client: @unchecked Sendable {
     if let outcome = ended.removeValue(forKey: request.number) { return outcome }
     _ = core.pointee.port.flush()
     startTimers()
+    // A socket may say only when it is written to that nobody reads there.
+    if lost != nil { return .failed }
     return await withUnsafeContinuation { continuations[request.number] = $0 }
   }
 
@@ -208,7 +211,7 @@ public final class Client: @unchecked Sendable {
     for object in objects where lost == nil && core.pointee.fetch(object) { asked.append(object) }
     if asked.isEmpty { return }
     _ = core.pointee.port.flush()
-    for object in asked where core.pointee.isFetching(object) {
+    for object in asked where lost == nil && core.pointee.isFetching(object) {
       await withUnsafeContinuation { fetches[object.key, default: []].append($0) }
     }
   }
