@@ -104,41 +104,75 @@ import Testing
     ])
   func killedDriver(workload: String) throws {
     let usesActors = workload.contains("server")
-    let sandbox = try Sandbox([
-      "w.yaml": """
-      experiment: load
-      title: "Load"
-      cluster: {profile: small.yaml, nodes: 2}
-      workload:
-        \(workload.replacingOccurrences(of: "\n", with: "\n  "))
-      measures: [\(usesActors ? "{name: makespan, unit: s}" : "throughput")]
-
-      """
-    ])
+    let sandbox = try Sandbox(["w.yaml": Self.file(workload, nodes: 2)])
     let nodes = try sandbox.nodes(2, ["--workload", "w.yaml"], head: ["--log", "info"])
     let (head, member) = (nodes.head, nodes.all[1])
-    /// Asks a node until it holds what it should.
-    func wait(_ node: Running, _ number: Int, until holds: (String) -> Bool) throws {
-      while true {
-        kill(node.process.processIdentifier, SIGUSR1)
-        if holds(try node.outputLine(containing: "node \(number) holds")) { return }
-      }
-    }
     let driver = try sandbox.startConnected(nodes.address, out: "first")
-    try wait(head, 0) { line in
+    try Self.wait(head, 0) { line in
       let isBusy = usesActors ? !line.contains(" 0 actors") : !line.contains("(0 queued)")
       return isBusy && !line.contains(" 0 objects")
     }
     #expect(driver.end(SIGKILL) == -1)
     #expect(try head.errorLine(containing: "has gone").contains("Its job ends"))
-    let nothing = "holds 0 tasks (0 queued), 0 actors, 0 objects (0B in memory), 0 loans, 0 names"
-    try wait(head, 0) { $0.hasSuffix("\(nothing); GCS here 0 tasks, 0 objects") }
-    try wait(member, 1) { $0.contains(nothing) }
+    try Self.wait(head, 0) { $0.hasSuffix("\(Self.nothing); GCS here 0 tasks, 0 objects") }
+    try Self.wait(member, 1) { $0.contains(Self.nothing) }
     try sandbox.runConnected(
       nodes.address, "--set", usesActors ? "workload.with.steps=20" : "workload.with.tasks=100",
       "--set", usesActors ? "workload.with.tolerance=1e9" : "workload.with.window=10",
       out: "second")
     nodes.end()
+  }
+
+  @Test(
+    "SIGKILL of a node with a driver: what the driver had on other nodes goes, and the next one works",
+    .timeLimit(.minutes(2)))
+  func killedNodeOfDriver() throws {
+    let workload =
+      "generator: independent\nwith: {tasks: 20000, window: 400, duration: 20ms, output-size: 1MB}"
+    let sandbox = try Sandbox(["w.yaml": Self.file(workload, nodes: 3)])
+    let nodes = try sandbox.nodes(2, ["--workload", "w.yaml"], head: ["--log", "info"])
+    let (head, member) = (nodes.head, nodes.all[1])
+    let (victim, place, _) = try sandbox.node("--workload", "w.yaml", "--join", nodes.address)
+    let first = try sandbox.startConnected(place, out: "first")
+    for (number, node) in [head, member].enumerated() {
+      try Self.wait(node, number) {
+        !$0.contains("(0 queued)") && !$0.contains("actors, 0 objects")
+      }
+    }
+    #expect(victim.end(SIGKILL) == -1)
+    #expect(try head.errorLine(containing: "have gone with it").contains("connected to node 2"))
+    try Self.wait(head, 0) { $0.hasSuffix("\(Self.nothing); GCS here 0 tasks, 0 objects") }
+    try Self.wait(member, 1) { $0.contains(Self.nothing) }
+    #expect(first.end() == 1)
+    try sandbox.runConnected(
+      nodes.address, "--set", "workload.with.tasks=100", "--set", "workload.with.window=10",
+      out: "second")
+    nodes.end()
+  }
+
+  private static let nothing =
+    "holds 0 tasks (0 queued), 0 actors, 0 objects (0B in memory), 0 loans, 0 names"
+
+  private static func file(_ workload: String, nodes: Int) -> String {
+    """
+    experiment: load
+    title: "Load"
+    cluster: {profile: small.yaml, nodes: \(nodes)}
+    workload:
+      \(workload.replacingOccurrences(of: "\n", with: "\n  "))
+    measures: [\(workload.contains("server") ? "{name: makespan, unit: s}" : "throughput")]
+
+    """
+  }
+
+  /// Asks a node until it holds what it should.
+  private static func wait(
+    _ node: Running, _ number: Int, until holds: (String) -> Bool
+  ) throws {
+    while true {
+      kill(node.process.processIdentifier, SIGUSR1)
+      if holds(try node.outputLine(containing: "node \(number) holds")) { return }
+    }
   }
 
   @Test("SIGKILL of a node: the cluster says so, and the rest runs the next program")

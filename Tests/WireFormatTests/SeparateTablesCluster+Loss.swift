@@ -6,6 +6,7 @@ import RuntimeCore
 /// Workers and nodes that die.
 extension SeparateTablesCluster {
   /// A process that holds one node and nothing of the head dies. What it said last may not have left.
+  /// Drivers that were connected to the node are heard of no more.
   func kill(node: Int) {
     precondition(homes.raylets.count { $0 == homes.raylets[node] } == 1, "nodes share a process")
     let dead = homes.raylets[node]
@@ -26,6 +27,9 @@ extension SeparateTablesCluster {
     }
     background.removeAll { home($0.1) == dead }
     workers.removeAll { $0.node == node }
+    for driver in plan.driverNodes.indices where plan.driverNodes[driver] == node {
+      if homes.drivers[driver] != dead { silence(driver: driver) }
+    }
   }
 
   /// The process of a driver dies. What it said last may not have left.
@@ -36,6 +40,12 @@ extension SeparateTablesCluster {
     let wire = wire(from: dead, to: homes.raylets[plan.driverNodes[driver]])
     wire.frames.removeLast(below(wire.frames.count + 1))
     wire.isClosing = true
+    silence(driver: driver)
+  }
+
+  private func silence(driver: Int) {
+    let dead = homes.drivers[driver]
+    processes[dead].isDead = true
     for wire in wires where wire.to == dead { wire.frames.removeAll() }
     loose.removeAll { step in
       if case .own(_, let address) = step { return home(address) == dead }
@@ -58,6 +68,12 @@ extension SeparateTablesCluster {
       }
       for i in homes.schedulers.indices where homes.schedulers[i] == wire.to {
         deliver(.nodeLost(lost), from: .raylet(lost), to: .globalScheduler(i))
+      }
+      guard homes.raylets[0] == wire.to else { continue }
+      // The head says what the node would have said of its drivers.
+      let head = Address.raylet(NodeID(0))
+      for driver in plan.driverNodes.indices where plan.driverNodes[driver] == node {
+        deliver(.driverLost(.driver(driver), roots[driver].job), from: head, to: head)
       }
     }
   }

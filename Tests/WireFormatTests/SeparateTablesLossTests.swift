@@ -309,8 +309,6 @@ struct SeparateTablesLossTests {
       let cluster = try SeparateTablesCluster(.random(seed: seed, headed: true), seed: seed)
       let nodes = cluster.homes.raylets.count
       var program = SeparateTablesTests.Program(cluster)
-      program.secretive = Set(
-        cluster.plan.driverNodes.indices.filter { cluster.plan.driverNodes[$0] != 0 })
       for _ in 0..<(20 + cluster.below(60)) {
         for _ in 0..<cluster.below(25) where !cluster.step() { break }
         // The program of a node that died has died with it.
@@ -351,6 +349,18 @@ struct SeparateTablesLossTests {
         #expect(
           cluster.raylets[node].availableResources == cluster.plan.resources,
           "seed \(seed) node \(node)")
+        // What drivers of lost nodes had is gone too.
+        for driver in program.live.indices
+        where cluster.nodesLost.contains(cluster.plan.driverNodes[driver]) {
+          let specs = cluster.processes[cluster.homes.raylets[node]].specs
+          for object in program.live[driver].map(\.object) {
+            let id = cluster.specs(ofDriver: driver)[object.producer].id
+            guard let task = specs.find(id) else { continue }
+            let isHeld = cluster.raylets[node].holds(
+              ObjectHandle(producer: task, index: object.index))
+            #expect(!isHeld, "seed \(seed) node \(node)")
+          }
+        }
       }
     }
   }

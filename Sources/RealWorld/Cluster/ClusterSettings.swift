@@ -122,6 +122,9 @@ enum MembershipNews: Codable, Sendable {
   /// A new node is connected to all others: it takes part from now on.
   case ready(NodeID)
   case lost(NodeID, reason: String)
+  /// A node to the head: a program has connected to it, by the driver's number, and has gone.
+  case driverCame(Int)
+  case driverWent(Int)
   /// A node says that it goes: nothing new for it.
   case leaving(NodeID)
   /// The head to a node that leaves: all that was placed there has been sent before this.

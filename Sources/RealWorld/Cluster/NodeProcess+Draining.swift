@@ -210,7 +210,7 @@ extension NodeProcess {
       departure.counted.tasks += tasks
       departure.counted.programs += programs
       departure.unanswered.removeAll { $0 == peer }
-    case .members, .connected, .ready, .lost: break
+    case .members, .connected, .ready, .lost, .driverCame, .driverWent: break
     }
   }
 

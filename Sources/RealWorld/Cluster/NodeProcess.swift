@@ -73,8 +73,10 @@ public final class NodeProcess: @unchecked Sendable {
   let earlierMembers: EventLoopPromise<[Member]>
   /// Links that the other side has not given their place yet.
   var connecting: [NodeID: EventLoopPromise<Void>] = [:]
-  /// Used by the head alone.
+  // Used by the head alone.
   var silence: Silence
+  /// Programs that are connected to other nodes.
+  var driversElsewhere: [NodeID: [Int]] = [:]
   var departure = Departure()
   /// Programs and joiners may come.
   private var takesPart = false
@@ -280,6 +282,7 @@ public final class NodeProcess: @unchecked Sendable {
       shell.core.pointee.port(peer.port).pointee.sharesMemory = sharesMemory
       if sharesMemory { shell.core.pointee.programCame() }
       link.delegate = peer
+      tellHead(.driverCame(number))
       logger.debug("driver \(number) connects from \(link.address)")
     }
   }
@@ -322,6 +325,8 @@ public final class NodeProcess: @unchecked Sendable {
     case .lost(let number, let reason):
       logger.warning("node \(number.index) is lost: \(reason)")
       lose(number)
+    case .driverCame(let driver), .driverWent(let driver):
+      if case .node(let number) = peer.kind { heard(of: driver, at: number, news) }
     default: if case .node(let number) = peer.kind { heardOfDeparture(number, news) }
     }
   }
@@ -365,6 +370,8 @@ public final class NodeProcess: @unchecked Sendable {
     shell.core.pointee.endDriver(driver, at: port)
     let after = shell.core.pointee.status
     shell.endTurn()
+    // After the machines' word about the job: nobody has to say it for this node any more.
+    tellHead(.driverWent(driver.number))
     let left = before.tasks - after.tasks + before.actors - after.actors
     let objects = before.objects - after.objects
     if left == 0 && objects == 0 {
@@ -391,6 +398,7 @@ public final class NodeProcess: @unchecked Sendable {
     links[number]?.close(reason: "this node has left the cluster")
     shell.core.pointee.now = MonotonicClock.now
     shell.core.pointee.lose(number)
+    endDrivers(of: number)
     shell.endTurn()
   }
 

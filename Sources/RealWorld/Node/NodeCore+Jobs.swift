@@ -29,6 +29,17 @@ extension NodeCore {
     port(number).pointee.rootHandle = .none
   }
 
+  /// A node has gone, and with it the connections of its drivers: their jobs end, as the node would
+  /// have said itself.
+  mutating func loseDrivers(_ numbers: [Int]) {
+    for number in numbers {
+      let job = TaskID.root(driver: number, seed: plan.seed).job
+      handle(
+        Envelope(
+          message: .driverLost(.driver(number), job), source: rayletAddress, target: rayletAddress))
+    }
+  }
+
   /// What the node has at this moment.
   var status: NodeStatus {
     var status = NodeStatus(
