@@ -13,8 +13,10 @@ struct ClusterCommand: ParsableCommand {
       heliostat cluster --nodes 4 --cpus 2 [options] -- run FILE [options of run]
       """,
     discussion: """
-      Stays until SIGINT or SIGTERM, and says when a node has ended. With a run after --, that file \
-      is run on it, a new cluster for each cell and seed, and its results are shown as `run` does.
+      Stays until SIGINT or SIGTERM, and says when a node has ended. The signal lets connected \
+      programs and all tasks finish (--grace); exit code 0 when that was done in time, else 1. A \
+      second signal ends all at once. With a run after --, that file is run on it, a new cluster for \
+      each cell and seed, and its results are shown as `run` does.
       """)
 
   @Option(parsing: .unconditional, help: "Node processes; the first is the head.")
@@ -63,6 +65,11 @@ struct ClusterCommand: ParsableCommand {
   @Option(help: ArgumentHelp("As for run, for --workload.", valueName: "key=value"))
   var set: [String] = []
 
+  @Option(
+    help: ArgumentHelp(
+      "How long a signal leaves to programs and tasks; 10s by default.", valueName: "time"))
+  var grace: String?
+
   @Argument(parsing: .postTerminator, help: .hidden) var command: [String] = []
 
   func run() throws {
@@ -89,6 +96,7 @@ struct ClusterCommand: ParsableCommand {
       ("--secret-file", security.secretFile != nil),
       ("--tls-certificate", security.tlsCertificate != nil), ("--name", name != "heliostat"),
       ("--listen", listen != "127.0.0.1:0"), ("--spill-dir", spillDir != nil),
+      ("--grace", grace != nil),
     ] where isGiven {
       throw BadInput(
         "\(option) is for a cluster that stays; with a run, its file says what the cluster has")
@@ -111,10 +119,12 @@ struct ClusterCommand: ParsableCommand {
   // MARK: Until a signal
 
   private func stay() throws {
+    let grace = self.grace ?? "10s"
+    _ = try RealOptions.span(grace, "--grace")
     let interruption = EndSignals()
     var flags = [
       "--cpus", "\(cpus)", "--gpus", "\(gpus ?? 0)", "--store", store, "--name", name,
-      "--log", "warning", "--workers", workers.rawValue,
+      "--log", "warning", "--workers", workers.rawValue, "--grace", grace,
     ]
     for text in resource { flags += ["--resource", text] }
     for text in set { flags += ["--set", text] }
@@ -149,8 +159,30 @@ struct ClusterCommand: ParsableCommand {
       if isHead { interruption.end(1) }
     }
     let code = interruption.wait()
-    cluster.stop()
-    if code != 0 { throw ExitCode(code) }
+    let isFinished = code == 0 && Self.finish(cluster, grace, interruption)
+    if isFinished { return cluster.stop() }
+    cluster.stopAtOnce()
+    throw ExitCode(1)
+  }
+
+  /// Lets programs and tasks end; false when not all did, which has been said then.
+  private static func finish(
+    _ cluster: LocalCluster, _ grace: String, _ interruption: EndSignals
+  ) -> Bool {
+    cluster.finish { interruption.wake() }
+    // Mostly there is nothing to wait for.
+    if !interruption.hasEvent(within: .milliseconds(300)) {
+      print("Programs and tasks have \(grace) to finish. Another Ctrl-C ends the cluster at once.")
+      fflush(nil)
+      _ = interruption.wait()
+    }
+    guard let end = cluster.headEnd else {
+      log.error("ended by a second signal")
+      return false
+    }
+    // It has said itself what was left.
+    if end.code == nil { log.error("node 0 (process \(cluster.nodes[0].process)) \(end)") }
+    return end.code == 0
   }
 
   static func table(_ cluster: LocalCluster) -> String {
@@ -190,8 +222,16 @@ private final class EndSignals: @unchecked Sendable {
     ended.signal()
   }
 
+  /// Something else has happened that the wait is about.
+  func wake() { ended.signal() }
+
+  /// The code of the first end. Each signal and each `wake` ends one wait.
   func wait() -> Int32 {
     ended.wait()
     return lock.withLock { code ?? 0 }
+  }
+
+  func hasEvent(within limit: DispatchTimeInterval) -> Bool {
+    ended.wait(timeout: .now() + limit) == .success
   }
 }

@@ -139,8 +139,8 @@ struct NodeCommand: ParsableCommand {
             ending.endsAtOnce.store(true, ordering: .relaxed)
             Task { await group.triggerGracefulShutdown() }
             // Whatever the node does then, it does not outlive its parent for long.
-            sleep(8)
-            _exit(1)
+            sleep(3)
+            ending.leave()
           }
         }
         try await group.run()
@@ -309,6 +309,8 @@ private final class NodeEnding: @unchecked Sendable {
   /// Its parent is gone or wants it gone: nobody is there to finish for.
   let endsAtOnce = Atomic<Bool>(false)
   private let signals = Atomic<Int>(0)
+  /// Once it takes part.
+  private let process = Mutex<NodeProcess?>(nil)
   /// Set once, before the signals can come.
   private var sources: [any DispatchSourceSignal] = []
 
@@ -320,10 +322,13 @@ private final class NodeEnding: @unchecked Sendable {
 
   /// The second signal ends the process at once. The first one is the service group's.
   func watch(_ process: NodeProcess) {
+    self.process.withLock { $0 = process }
     for number in [SIGTERM, SIGINT] {
       let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
       source.setEventHandler { [unowned self] in
-        guard signals.add(1, ordering: .relaxed).newValue == 2 else { return }
+        let count = signals.add(1, ordering: .relaxed).newValue
+        if endsAtOnce.load(ordering: .relaxed) { leave() }
+        guard count == 2 else { return }
         end(process, "ended by a second signal")
       }
       source.resume()
@@ -338,8 +343,15 @@ private final class NodeEnding: @unchecked Sendable {
     }
   }
 
+  /// The parent does not wait for tasks that run on, and knows why: this process goes.
+  func leave() -> Never {
+    process.withLock { $0?.removeNames() }
+    _exit(1)
+  }
+
   /// Ends the process, whatever its workers do.
   func end(_ process: NodeProcess, _ text: String) -> Never {
+    if endsAtOnce.load(ordering: .relaxed) { leave() }
     FileHandle.standardError.write(Data("error: \(text)\n".utf8))
     process.removeNames()
     _exit(1)

@@ -125,13 +125,18 @@ final class ChildProcess: @unchecked Sendable {
     return status
   }
 
+  /// Sends it a signal, if it is still there.
+  func send(_ signal: Int32) {
+    condition.lock()
+    if status == nil { kill(identifier, signal) }
+    condition.unlock()
+  }
+
   /// Ends it, and waits for that: by force after `seconds`.
   func stop(seconds: Double = 5) {
     closeInput()
     if wait(seconds: seconds) != nil { return }
-    condition.lock()
-    if status == nil { kill(identifier, SIGKILL) }
-    condition.unlock()
+    send(SIGKILL)
     _ = wait(seconds: 60)
   }
 

@@ -93,7 +93,31 @@ public final class LocalCluster: @unchecked Sendable {
     }
   }
 
-  /// Ends all nodes, the head last, and waits for that.
+  /// Tells the head to let the whole cluster finish and end: no programs are taken any more, and those
+  /// that are there, and their tasks, have as long as the head's `--grace` says. To be followed by
+  /// `stop`.
+  ///
+  /// - Parameter body: called when the head has ended.
+  public func finish(_ body: @escaping @Sendable () -> Void) {
+    lock.withLock { isStopping = true }
+    children[0].send(SIGTERM)
+    children[0].whenEnded { _ in body() }
+  }
+
+  /// How the head ended; nil while it is there.
+  public var headEnd: ExitStatus? { children[0].wait(seconds: 0).map { ExitStatus($0) } }
+
+  /// Ends all nodes whatever they do, and waits for that.
+  public func stopAtOnce() {
+    lock.withLock { isStopping = true }
+    for child in children { child.closeInput() }
+    for child in children { _ = child.wait(seconds: 0.1) }
+    // Those that have long tasks, or had begun to finish: now it is their last word.
+    for child in children { child.send(SIGTERM) }
+    stop()
+  }
+
+  /// Ends all nodes, the head last, and waits for that. What runs is not waited for.
   public func stop() {
     lock.withLock { isStopping = true }
     for child in children.dropFirst() { child.closeInput() }

@@ -7,6 +7,9 @@ public struct ExitStatus: Sendable, Equatable, CustomStringConvertible {
 
   public init(_ raw: Int32) { self.raw = raw }
 
+  /// The exit code; nil for a process that a signal has killed.
+  public var code: Int32? { raw & 0x7f == 0 ? raw >> 8 & 0xff : nil }
+
   /// `ended with code 1`, `was killed by SIGKILL`.
   public var description: String {
     let signal = raw & 0x7f
