@@ -9,16 +9,22 @@ import WorkerFixture
 struct WorkerCancellationTests {
   enum Kind: CaseIterable { case threads, processes }
 
-  /// Runs a program on a node with `cpus` workers of this kind.
-  private func run(
-    _ kind: Kind, cpus: Int,
-    _ program: @escaping @Sendable (Session, FixtureFunctions) async throws -> Void
-  ) async throws {
+  /// A node with `cpus` workers of this kind.
+  private func start(_ kind: Kind, cpus: Int) throws -> (FixtureFunctions, Cluster) {
     let functions = FixtureFunctions()
     let cluster = try Cluster.inProcess(
       cpus: cpus, store: ByteCount(64 << 20), library: functions.library,
       workers: kind == .threads
         ? .threads : .processes(WorkerLaunch(executable: ProcessCluster.program)))
+    return (functions, cluster)
+  }
+
+  /// Runs a program on such a node.
+  private func run(
+    _ kind: Kind, cpus: Int,
+    _ program: @escaping @Sendable (Session, FixtureFunctions) async throws -> Void
+  ) async throws {
+    let (functions, cluster) = try start(kind, cpus: cpus)
     let result: Result<Void, any Error>
     do {
       result = .success(try await cluster.run { ray in try await program(ray, functions) })
@@ -145,6 +151,19 @@ struct WorkerCancellationTests {
         }
       }
     }
+  }
+
+  @Test("What a program leaves running when it ends is asked to stop", arguments: Kind.allCases)
+  func orphan(_ kind: Kind) async throws {
+    let (begin, end) = (NamedPipe(), NamedPipe())
+    async let last = end.number()
+    let (functions, cluster) = try start(kind, cpus: 1)
+    let process = try await cluster.run { ray in
+      _ = ray.submit(functions.sleepProgram, .value(begin.path), .value(end.path))
+      return await begin.number()
+    }
+    #expect(await last == process)
+    await cluster.stop()
   }
 
   @Test("What was cancelled behind a task that ends its process does not run elsewhere")
