@@ -20,17 +20,35 @@ enum SimulatedBody: Sendable {
   case method(@Sendable (ActorState, inout ArgumentReader) throws -> any Sendable)
 }
 
+/// What the functions of a library do in the simulated world, by number.
+private final class SimulatedBodies: Sendable {
+  let all = Mutex<[SimulatedBody]>([.modelled])
+}
+
 /// The remote functions, programs and actor classes of one application, by name.
 ///
-/// Where a cluster has several processes, each registers the same ones in the same order before it
+/// Nobody needs to keep it: what a cluster runs lives as long as the cluster. Where a cluster has several processes, each registers the same ones in the same order before it
 /// connects: a function is code, and code does not travel. Within one process a program may also
 /// register functions while it runs, by the methods of the same names on its session.
 public final class FunctionLibrary: Sendable {
-  /// What worker threads and processes run.
-  let table = FunctionTable()
-  private let bodies = Mutex<[SimulatedBody]>([.modelled])
+  /// What worker threads and processes run. It has all that makes the library: those that run the
+  /// functions hold the table, and the functions themselves, which the table holds, do not.
+  let table: FunctionTable
+  private let bodies: SimulatedBodies
 
-  public init() {}
+  public init() {
+    bodies = SimulatedBodies()
+    table = FunctionTable(companion: bodies)
+  }
+
+  /// The library of a table, for a program that runs.
+  init(of table: FunctionTable) {
+    guard let bodies = table.companion as? SimulatedBodies else {
+      preconditionFailure("the table of functions was made without a library")
+    }
+    self.bodies = bodies
+    self.table = table
+  }
 
   /// Names by function number; 0 is the driver itself.
   public var names: [String] { table.names }
@@ -38,13 +56,13 @@ public final class FunctionLibrary: Sendable {
   func name(_ function: FunctionID) -> String { table.name(function) }
 
   func simulatedBody(_ function: FunctionID) -> SimulatedBody {
-    bodies.withLock { $0[Int(function.index)] }
+    bodies.all.withLock { $0[Int(function.index)] }
   }
 
   func register(
     _ name: String, _ simulated: SimulatedBody, _ real: FunctionBody
   ) -> FunctionID {
-    bodies.withLock { bodies in
+    bodies.all.withLock { bodies in
       bodies.append(simulated)
       return table.register(name, real)
     }
@@ -115,10 +133,10 @@ public final class FunctionLibrary: Sendable {
         let inputs = (repeat try reader.read((each Input).self))
         return { try await body(session, repeat each inputs) }
       },
-      .program { [unowned self] client, input in
+      .program { [unowned table] client, input in
         var reader = ArgumentReader(input)
         let inputs = (repeat try reader.read((each Input).self))
-        let session = Session(RealBackend(client, library: self))
+        let session = Session(RealBackend(client, library: FunctionLibrary(of: table)))
         return {
           let value = try await body(session, repeat each inputs)
           return { output in try output.store(value) }
@@ -138,10 +156,10 @@ public final class FunctionLibrary: Sendable {
         let inputs = (repeat try reader.read((each Input).self))
         return { try await body(session, repeat each inputs) }
       },
-      .program { [unowned self] client, input in
+      .program { [unowned table] client, input in
         var reader = ArgumentReader(input)
         let inputs = (repeat try reader.read((each Input).self))
-        let session = Session(RealBackend(client, library: self))
+        let session = Session(RealBackend(client, library: FunctionLibrary(of: table)))
         return {
           try await body(session, repeat each inputs)
           return { _ in }

@@ -15,9 +15,12 @@ public final class FunctionTable: Sendable {
   private let state = Mutex(State())
   private nonisolated(unsafe) let chunks: UnsafeMutablePointer<UnsafeMutablePointer<FunctionBody>?>
   public static let limit = 1 << 16
+  /// What goes with the functions and lives as long as the table; for who made it.
+  public let companion: (any AnyObject & Sendable)?
 
   /// A table with function 0, the driver's own program.
-  public init() {
+  public init(companion: (any AnyObject & Sendable)? = nil) {
+    self.companion = companion
     chunks = .allocate(capacity: Self.limit / Self.chunk)
     chunks.initialize(repeating: nil, count: Self.limit / Self.chunk)
     register("driver", .modelled)
