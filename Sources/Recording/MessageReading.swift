@@ -23,6 +23,14 @@ extension RecordReader {
   }
 
   mutating func node() throws(RecordingError) -> NodeID {
+    let start = offset
+    let node = try nodeIfAny()
+    guard node != .none else { throw RecordingError(at: start, "no node; expected one") }
+    return node
+  }
+
+  /// A node, or none.
+  mutating func nodeIfAny() throws(RecordingError) -> NodeID {
     // One more than the number, so that `none` is 0.
     let value = try number("node", upTo: 1 << 20)
     return value == 0 ? .none : NodeID(Int(value) - 1)
@@ -76,16 +84,24 @@ extension RecordReader {
   }
 
   mutating func heartbeat() throws(RecordingError) -> Heartbeat {
+    let start = offset
     let node = try node()
     let total = try vector("resources")
     let available = try vector("resources")
     let queueLength = try small("queue length")
     let placements = try number("placements")
     let seconds = try real("average task time")
+    let bandwidth = try real("average bandwidth")
+    // As `MessageDecoder` demands: a node may be overdrawn, but never have more than all of it.
+    guard total.lanes.min() >= 0, available.fits(in: total),
+      available.lanes.min() >= -Int32.max / 2
+    else { throw RecordingError(at: start, "a node cannot have such resources") }
+    guard seconds >= 0, seconds.isFinite, bandwidth >= 0 else {
+      throw RecordingError(at: start, "a node cannot have averages of \(seconds) and \(bandwidth)")
+    }
     return Heartbeat(
       node: node, total: total, available: available, queueLength: queueLength,
-      placementsReceived: placements, averageTaskSeconds: seconds,
-      averageBandwidth: try real("average bandwidth"))
+      placementsReceived: placements, averageTaskSeconds: seconds, averageBandwidth: bandwidth)
   }
 
   // MARK: Messages
@@ -198,17 +214,21 @@ extension RecordReader {
       return .actorCreated(task, try node())
     case .actorLocated:
       let task = try task()
-      return .actorLocated(task, try node())
+      return .actorLocated(task, try nodeIfAny())
     case .taskCompleted:
       let task = try task()
-      let node = try node()
+      let node = try nodeIfAny()
       return .taskCompleted(task, node, try status())
     case .locationAdded:
-      let (object, node, size, status) = try location()
-      return .locationAdded(object, node, size, status)
+      let object = try object()
+      let node = try node()
+      let size = try size()
+      return .locationAdded(object, node, size, try status())
     case .objectLocated:
-      let (object, node, size, status) = try location()
-      return .objectLocated(object, node, size, status)
+      let object = try object()
+      let node = try nodeIfAny()
+      let size = try size()
+      return .objectLocated(object, node, size, try status())
     case .locationRemoved:
       let object = try object()
       return .locationRemoved(object, try node())
@@ -225,14 +245,5 @@ extension RecordReader {
       return .updatesAcknowledged(SequenceNumber(try small("sequence number")))
     case .updatePropagated: throw failure("an update within an update")
     }
-  }
-
-  private mutating func location() throws(RecordingError) -> (
-    ObjectHandle, NodeID, ByteCount, ObjectStatus
-  ) {
-    let object = try object()
-    let node = try node()
-    let size = try size()
-    return (object, node, size, try status())
   }
 }

@@ -18,22 +18,17 @@ extension Raylet {
       }
       return problem(withNew: task)
     case .taskFinished(let task, let worker, _):
-      guard workers.has(worker) else { return "there is no worker \(worker.index)" }
+      guard workers.isThere(worker) else { return "there is no worker \(worker.index)" }
       let slot = workers.pointer(worker).pointee.task
       guard slot != WorkerPool.none, tasks.pointer(slot).pointee.handle == task else {
         return "worker \(worker.index) does not run that task"
       }
-      if specs[task].kind == .actorMethod
-        && workers.pointer(worker).pointee.actor == WorkerPool.none
-      {
-        return "worker \(worker.index) has no actor"
-      }
-      return nil
+      return problem(withEndOf: task, on: worker)
     case .workerStarted(let worker): return problem(with: worker, in: .starting)
     case .workerBlocked(let worker): return problem(with: worker, in: .running)
     case .workerUnblocked(let worker): return problem(with: worker, in: .blocked)
     case .workerLost(let worker):
-      return workers.has(worker) ? nil : "there is no worker \(worker.index)"
+      return workers.isThere(worker) ? nil : "there is no worker \(worker.index)"
     case .chunkSent(let push):
       guard pushes.has(push), pushes.pointer(push).pointee.inFlight > 0 else {
         return "no chunk of push \(push.slot) is under way"
@@ -74,8 +69,24 @@ extension Raylet {
     return nil
   }
 
+  /// A recording may say of a task that runs that it is another one.
+  private func problem(withEndOf task: TaskHandle, on worker: WorkerID) -> String? {
+    let actor = workers.pointer(worker).pointee.actor
+    switch specs[task].kind {
+    case .actorMethod:
+      guard actor != WorkerPool.none, actors.pointer(actor).pointee.running > 0 else {
+        return "worker \(worker.index) runs no method"
+      }
+    case .actorCreation:
+      if actors.find(task) == nil { return "worker \(worker.index) makes no actor" }
+    case .task, .driver:
+      if actor != WorkerPool.none { return "worker \(worker.index) has an actor" }
+    }
+    return nil
+  }
+
   private func problem(with worker: WorkerID, in state: WorkerPool.State) -> String? {
-    guard workers.has(worker), workers.pointer(worker).pointee.state == state,
+    guard workers.isThere(worker), workers.pointer(worker).pointee.state == state,
       state == .starting || workers.pointer(worker).pointee.task != WorkerPool.none
     else { return "worker \(worker.index) is not \(state)" }
     return nil

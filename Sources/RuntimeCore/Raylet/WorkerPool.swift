@@ -37,6 +37,9 @@ struct WorkerPool: ~Copyable {
   /// There is or was a worker of this number.
   func has(_ id: WorkerID) -> Bool { id.index < workers.slotCount }
 
+  /// There is a worker of this number. Slow: for replays.
+  func isThere(_ id: WorkerID) -> Bool { has(id) && workers.isLive(id.index) }
+
   /// A new worker; with `isReady` it is idle at once (started with the node).
   mutating func add(isReady: Bool) -> WorkerID {
     let index = workers.insert(
