@@ -37,16 +37,15 @@ struct ForgedTests {
       .nodeLost(.none), .actorCreated(TaskHandle(0), .none),
     ]
     for message in messages {
-      let text = failure({ message.walk(&$0, payloads) }) {
-        _ = try $0.message(message.kind, [], payloads)
-      }
+      let text = failure(
+        { message.walk(&$0, payloads) }, { _ = try $0.message(message.kind, [], payloads) })
       #expect(text.contains("no node"), "\(message.kind): \(text)")
     }
     // Nowhere is an answer.
     let answer = Message.objectLocated(object, .none, .zero, .nodeDied)
-    #expect(
-      failure({ answer.walk(&$0, payloads) }) { _ = try $0.message(answer.kind, [], payloads) }
-        .isEmpty)
+    let text = failure(
+      { answer.walk(&$0, payloads) }, { _ = try $0.message(answer.kind, [], payloads) })
+    #expect(text.isEmpty)
   }
 
   @Test("a report with more than all of a node's resources, or with averages that are no numbers")
