@@ -206,7 +206,8 @@ public final class NodeProcess: @unchecked Sendable {
     bulkHello.role = .data
     bulkHello.payload = Introduction.bulk(node).encodedBytes()
     lanes = BulkLanes(
-      bulkHello, configuration: options.transport, on: loop, shell: shell, logger: logger)
+      bulkHello, configuration: options.transport, on: loop, of: node, shell: shell,
+      logger: logger)
     shell.core.pointee.bulk = options.transport.bulkConnections > 0 ? lanes : nil
   }
 

@@ -17,6 +17,8 @@ struct Arrival {
   var value: StoredValue?
   /// Tells it from an earlier one of the same object.
   var serial: UInt64
+  /// Chunks that another thread writes into place: see `hold`.
+  var writers = 0
 }
 
 /// Where the bytes of one chunk go.
@@ -115,10 +117,7 @@ extension NodeCore {
       try memory.segment.write(
         source, count: bytes.count, at: place - memory.segment.base)
     } catch {
-      // The memory that was promised cannot be had.
-      let source = arrival.from
-      endArrival(landing.object)
-      tellArrival(landing.object, .zero, .storeFull, from: source)
+      failArrival(landing)
     }
   }
 
@@ -136,7 +135,10 @@ extension NodeCore {
       return
     }
     guard let value = arrival.value else { return }
-    if value.form == .segment { _ = sealed(value.key) }
+    if value.form == .segment {
+      _ = sealed(value.key)
+      _ = keepForWriters(arrival, value.key, isSealed: true)
+    }
     if let old = values.remove(key) { letGo(old) }
     values.set(key, value)
     let size = arrival.status.isError ? .zero : ByteCount(UInt64(arrival.byteCount))
@@ -145,7 +147,7 @@ extension NodeCore {
     specs.release(arrival.object.producer)
   }
 
-  private mutating func tellArrival(
+  mutating func tellArrival(
     _ object: ObjectHandle, _ size: ByteCount, _ status: ObjectStatus, from source: Address
   ) {
     specs.retain(object.producer)
@@ -180,7 +182,11 @@ extension NodeCore {
   mutating func endArrival(_ object: ObjectHandle) {
     guard let arrival = arrivals.removeValue(forKey: object.key) else { return }
     if let value = arrival.value {
-      if value.form == .segment { try? memory.abort(value.key) } else { value.deallocate() }
+      if value.form != .segment {
+        value.deallocate()
+      } else if !keepForWriters(arrival, value.key, isSealed: false) {
+        try? memory.abort(value.key)
+      }
     }
     specs.release(object.producer)
   }

@@ -360,7 +360,9 @@ extension NodeCore {
     while !disk.wishes.isEmpty {
       var wish = disk.wishes.removeFirst()
       if grant(wish) { continue }
-      if disk.jobs == 0 && !wish.hasRetried {
+      // What is being sent is neither spilled nor freed until it has left.
+      let canChange = disk.jobs > 0 || sendingPins > 0
+      if !canChange && !wish.hasRetried {
         wish.hasRetried = true
         let again = disk.unspilled
         disk.unspilled = [:]
@@ -370,7 +372,7 @@ extension NodeCore {
           }
         }
       }
-      if disk.jobs > 0 {
+      if canChange || disk.jobs > 0 {
         disk.wishes.insert(wish, at: 0)
         return
       }

@@ -11,11 +11,15 @@ struct DelayedChunk: BitwiseCopyable {
 
 /// Connections for the bytes of objects alone. What they have to say comes in later turns.
 protocol BulkCarrier: AnyObject {
-  /// Takes a chunk over, head and bytes. False when there is no such way to the node: then the chunk
-  /// goes with everything else.
+  /// Whether there is such a way to the node: else its chunks go with everything else.
+  func reaches(_ node: NodeID) -> Bool
+  /// Takes a chunk over, head and bytes; to a node that is reached.
+  ///
+  /// - Parameter pin: what keeps the bytes in place, to be unpinned in a later turn; nil when they
+  ///   are to be copied now.
   func carry(
-    _ head: UnsafeRawBufferPointer, _ bytes: UnsafeRawBufferPointer, of transfer: Transfer
-  ) -> Bool
+    _ head: UnsafeRawBufferPointer, _ bytes: UnsafeRawBufferPointer, of transfer: Transfer,
+    pin: UInt64?)
 }
 
 extension NodeCore {
@@ -56,10 +60,11 @@ extension NodeCore {
       size: ByteCount(UInt64(value.count)), offset: ByteCount(UInt64(start)),
       status: transfer.status)
     do throws(FrameError) {
-      if let bulk, value.count >= Self.bulkThreshold {
-        var head = FrameWriter()
+      if let bulk, let source, value.count >= Self.bulkThreshold, bulk.reaches(transfer.to) {
+        var head = FrameWriter(capacity: ChunkFrame.headByteCount)
         try frame.encode(payloadCount: count, from: rayletAddress, to: target, into: &head)
-        if bulk.carry(head.bytes, bytes, of: transfer) { return }
+        bulk.carry(head.bytes, bytes, of: transfer, pin: pinForSending(source.pointee))
+        return
       }
       try frame.encode(
         payloadCount: count, from: rayletAddress, to: target, into: &port.pointee.writer)

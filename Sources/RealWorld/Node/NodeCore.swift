@@ -124,6 +124,9 @@ struct NodeCore: ~Copyable {
   /// Objects on their way to this node, by key.
   var arrivals: [UInt64: Arrival] = [:]
   var nextArrival: UInt64 = 0
+  var landings = Landings()
+  /// Values that are kept in place because they are being sent.
+  var sendingPins = 0
   /// By worker number.
   private(set) var workers: UnsafeMutablePointer<Unmanaged<Worker>?>
   /// The way to each: beside the worker, so that a task sent there counts no reference.

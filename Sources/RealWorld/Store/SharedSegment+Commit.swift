@@ -73,7 +73,9 @@ extension SharedSegment {
       case StepState.bare where isWhole:
         try writeThrough(source + done, length, at: at)
         mark(step, StepState.allocated)
-      case StepState.allocated where length >= Self.throughBytes && descriptor >= 0:
+      case StepState.bare where length >= Self.throughBytes && descriptor >= 0,
+        StepState.allocated where length >= Self.throughBytes && descriptor >= 0:
+        // A part of a bare step: the rest of it stays as it is, and so does what is said of it.
         try writeThrough(source + done, length, at: at)
       case StepState.bare:
         try commit(step: step)

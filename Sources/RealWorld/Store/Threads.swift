@@ -85,8 +85,8 @@ final class WorkerThread: @unchecked Sendable {
   }
 
   /// On Linux this sets the niceness of the calling thread alone.
-  static func lowerOwnPriority() {
-    _ = setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, 19)
+  static func lowerOwnPriority(to niceness: Int32 = 19) {
+    _ = setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, niceness)
   }
 }
 

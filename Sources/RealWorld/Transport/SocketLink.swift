@@ -1,3 +1,4 @@
+import Glibc
 import NIOCore
 import WireFormat
 
@@ -93,6 +94,31 @@ public final class SocketLink: Link, @unchecked Sendable {
       if case .success = result { sent(true) } else { sent(false) }
     }
     context.write(NIOAny(frame), promise: promise)
+  }
+
+  /// Gives the socket away when all that was sent has left: this link ends, its delegate is not told,
+  /// and the connection goes on. Nil, and the link stays, where the socket alone is not the
+  /// connection, which is so with TLS, and when the link has ended.
+  func detach(_ done: @escaping @Sendable (CInt?) -> Void) {
+    guard isOpen, !isClosing, configuration.tls == nil, let context else { return done(nil) }
+    handOn()
+    setAutoRead(false)
+    let sent = context.eventLoop.makePromise(of: Void.self)
+    context.writeAndFlush(NIOAny(ByteBuffer()), promise: sent)
+    sent.futureResult.whenComplete { [self] _ in
+      guard isOpen, !isClosing, let context = self.context,
+        let own = try? context.channel.pipeline.syncOperations.withUnsafeTransportIfAvailable(
+          of: NIOBSDSocket.Handle.self, { fcntl($0, F_DUPFD_CLOEXEC, 0) }), own >= 0
+      else {
+        setAutoRead(true)
+        return done(nil)
+      }
+      isClosing = true
+      delegate = nil
+      ending = LinkEnd(.closedHere, "its socket was taken over")
+      eventLoop.execute { self.context?.close(promise: nil) }
+      done(own)
+    }
   }
 
   func writabilityChanged() {
