@@ -98,21 +98,14 @@ enum ProcessFacts {
     return String(decoding: bytes[..<count], as: UTF8.self)
   }
 
-  /// Of all threads that still run: nanoseconds from the scheduler, where `stat` has ticks of 10
-  /// ms.
+  /// Of all threads, those that have ended too.
   static func processorSeconds(of process: String) -> Double {
-    guard let folder = opendir("/proc/\(process)/task") else { return 0 }
-    defer { closedir(folder) }
-    var nanoseconds = 0.0
-    while let entry = readdir(folder) {
-      let thread = withUnsafeBytes(of: entry.pointee.d_name) {
-        String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
-      }
-      if thread.hasPrefix(".") { continue }
-      let fields = text("/proc/\(process)/task/\(thread)/schedstat").split(separator: " ")
-      nanoseconds += fields.first.flatMap { Double($0) } ?? 0
-    }
-    return nanoseconds * 1e-9
+    var clock = clockid_t()
+    // Zero is the process that asks.
+    guard clock_getcpuclockid(pid_t(process) ?? 0, &clock) == 0 else { return 0 }
+    var time = timespec()
+    guard clock_gettime(clock, &time) == 0 else { return 0 }
+    return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9
   }
 
   static func residentBytes(of process: String) -> Double { bytes("VmRSS:", of: process) }

@@ -24,7 +24,7 @@ import Testing
     }
   }
 
-  @Test("Writing to a segment commits what it needs, at odd places too")
+  @Test("Writing to a segment makes the pages that it needs, at odd places too")
   func writes() throws {
     let copier = ParallelCopy(threads: 2, threshold: 1 << 20, chunk: 1_500_000)
     let source = pattern(3, 5 << 20)
@@ -34,7 +34,6 @@ import Testing
         try source.withUnsafeBytes {
           try copier.write($0.baseAddress!, count: count, at: offset, of: segment)
         }
-        #expect(segment.isCommitted(at: offset, count: count))
         #expect(segment.bytes(at: offset, count: count).elementsEqual(source.prefix(count)))
       }
     }
