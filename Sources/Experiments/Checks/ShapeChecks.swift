@@ -54,6 +54,12 @@ struct ShapeChecks {
     let from = try with.double("from", default: -.infinity, in: -.infinity...(.infinity))
     let to = try with.double("to", default: .infinity, in: -.infinity...(.infinity))
     let note = try with.string("note", default: "")
+    if let world = with.optional("world") {
+      let name = try world.string()
+      if !World.names.contains(name) {
+        throw .unknown("world", name, known: World.names, at: world.position)
+      }
+    }
     let kind = choice.name.value
     var check: Check
     switch kind {
@@ -259,6 +265,14 @@ struct CheckScope {
 
   func has(x: String) -> Bool {
     xs.contains { $0 == x || Row.number($0) != nil && Row.number($0) == Row.number(x) }
+  }
+
+  /// Whether the check is of another world than `world`, which has to be one that there is.
+  static func isElsewhere(_ choice: CheckChoice, than world: String) -> Bool {
+    guard var with = try? choice.parameters.mapping(),
+      let name = try? with.optional("world")?.string()
+    else { return false }
+    return name != world && World.names.contains(name)
   }
 
   /// Whether everything that the check names is there: after overrides, parts of a sweep may not be.

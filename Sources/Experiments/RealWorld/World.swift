@@ -9,6 +9,8 @@ public enum World: Sendable {
   /// Processes, threads and memory of this machine, in wall time.
   case real(RealWorldOptions)
 
+  static let names = ["simulated", "real"]
+
   /// As rows and manifests name it.
   public var name: String {
     switch self {
