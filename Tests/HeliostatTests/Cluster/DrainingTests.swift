@@ -82,39 +82,38 @@ import Testing
 
   @Test("a node goes with a program connected: what the program had on other nodes goes too")
   func programStays() async throws {
-    let cluster = try SocketNodes(3)
-    try await cluster.startInOrder()
-    let functions = cluster.functions
-    let nodes = cluster.nodes
-    let isOver = Gate()
-    async let program: Void = cluster.run(on: 2) { session in
-      _ = try await session.get(session.submit(functions.make.at(1, session), .value(20_000)))
-      _ = try await session.get(session.submit(functions.make.at(0, session), .value(20_000)))
-      for number in 0..<3 { _ = session.submit(functions.held.at(1, session), .value(number)) }
-      while functions.gate.entered == 0 { await session.sleep(.milliseconds(1)) }
-      let left = await nodes[2].drain(grace: .milliseconds(50))
-      #expect(left.programs == 1)
-      await nodes[2].stop()
-      isOver.enter()
-    }
-    while functions.gate.entered == 0 { await Task.yield() }
-    for node in nodes.prefix(2) {
-      // What runs is not waited for, and counts as long as it runs.
-      while let status = try? await node.status(),
-        status.tasks - status.queued > 1 || status.queued > 0 || status.objects > 0
-          || status.values > 0
-      {
-        await Task.yield()
+    try await SocketNodes.with(3) { cluster async throws in
+      let functions = cluster.functions
+      let nodes = cluster.nodes
+      let isOver = Gate()
+      async let program: Void = cluster.run(on: 2) { session in
+        _ = try await session.get(session.submit(functions.make.at(1, session), .value(20_000)))
+        _ = try await session.get(session.submit(functions.make.at(0, session), .value(20_000)))
+        for number in 0..<3 { _ = session.submit(functions.held.at(1, session), .value(number)) }
+        while functions.gate.entered == 0 { await session.sleep(.milliseconds(1)) }
+        let left = await nodes[2].drain(grace: .milliseconds(50))
+        #expect(left.programs == 1)
+        await nodes[2].stop()
+        isOver.enter()
       }
+      while functions.gate.entered == 0 { await Task.yield() }
+      for node in nodes.prefix(2) {
+        // What runs is not waited for, and counts as long as it runs.
+        while let status = try? await node.status(),
+          status.tasks - status.queued > 1 || status.queued > 0 || status.objects > 0
+            || status.values > 0
+        {
+          await Task.yield()
+        }
+      }
+      functions.gate.open()
+      for node in nodes.prefix(2) {
+        while let status = try? await node.status(), !status.isEmpty { await Task.yield() }
+      }
+      #expect(functions.gate.entered == 1)
+      isOver.open()
+      try await program
     }
-    functions.gate.open()
-    for node in nodes.prefix(2) {
-      while let status = try? await node.status(), !status.isEmpty { await Task.yield() }
-    }
-    #expect(functions.gate.entered == 1)
-    isOver.open()
-    try await program
-    try await cluster.stop()
   }
 
   @Test("the head drains: programs end first, then every node is told to end")
