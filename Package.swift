@@ -127,9 +127,14 @@ let package = Package(
       dependencies: [
         "Simulation", "RuntimeCore", "Scheduling", "Primitives", "Heliostat", "CAllocationCounter",
       ]),
-    // What tests of worker processes start.
+    // What tests of worker processes, and of nodes that are killed, start.
     .executableTarget(
-      name: "WorkerFixture", dependencies: ["Heliostat", "RealWorld", "Primitives"],
+      name: "WorkerFixture",
+      dependencies: [
+        "Heliostat", "RealWorld", "RuntimeCore", "Primitives",
+        .product(name: "NIOPosix", package: "swift-nio"),
+        .product(name: "Logging", package: "swift-log"),
+      ],
       path: "Tests/WorkerFixture"),
     .testTarget(
       name: "HeliostatTests",

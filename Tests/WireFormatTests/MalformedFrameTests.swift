@@ -268,6 +268,33 @@ struct FramePartTests {
     }
   }
 
+  @Test("A receipt comes out as it went in; one that takes back or invents chunks is refused")
+  func receipts() throws {
+    func coded(_ taken: UInt64) throws -> [UInt8] {
+      var writer = FrameWriter()
+      try ChunkReceipt(taken: taken).encode(
+        from: .raylet(NodeID(1)), to: .raylet(NodeID(2)), into: &writer)
+      return [UInt8](writer.bytes)
+    }
+    func decoded(_ bytes: [UInt8], _ last: UInt64?, _ sent: UInt64) -> UInt64? {
+      bytes.withUnsafeBytes { try? ChunkReceipt.decode($0, after: last, sent: sent).taken }
+    }
+    #expect(try coded(5).count == ChunkReceipt.byteCount)
+    for (taken, last, sent, isGood) in [
+      (0, nil, 0, true), (1, nil, 1, false), (1, 0, 1, true), (7, 2, 9, true), (2, 2, 9, false),
+      (1, 2, 9, false), (10, 2, 9, false), (.max, 0, 1, false),
+    ] as [(UInt64, UInt64?, UInt64, Bool)] {
+      #expect(decoded(try coded(taken), last, sent) == (isGood ? taken : nil), "\(taken)")
+    }
+    let bytes = try coded(5)
+    for length in 0..<bytes.count { #expect(decoded(Array(bytes[..<length]), 0, 9) == nil) }
+    for place in 0..<8 {
+      var other = bytes
+      other[place] ^= 1
+      #expect(decoded(other, 0, 9) == nil, "byte \(place)")
+    }
+  }
+
   @Test("A reader stops at the end of its bytes")
   func reader() throws {
     let bytes: [UInt8] = [1, 0, 2, 0, 0, 0]

@@ -9,6 +9,7 @@ struct WorkerFixture {
   static func main() {
     let functions = FixtureFunctions()
     WorkerProcess.runIfStarted(functions.library)
+    NodeFixture.runIfStarted(functions.library)
     FileHandle.standardError.write(Data("a worker of tests, and nothing else\n".utf8))
     exit(2)
   }

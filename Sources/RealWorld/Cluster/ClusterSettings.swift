@@ -36,8 +36,8 @@ public struct ClusterSettings: Codable, Sendable {
     parameters.pipelineLimit = 1024
     parameters.actorPipelineLimit = 1024
     parameters.uncommittedLimit = 4096
-    parameters.chunkSize = ByteCount(1 << 20)
-    parameters.chunksInFlight = 8
+    parameters.chunkSize = ByteCount(4 << 20)
+    parameters.chunksInFlight = 4
     // `WaitThreshold` keeps two tasks a worker until it has seen how long they take.
     parameters.priorTaskTime = .milliseconds(5)
     return parameters

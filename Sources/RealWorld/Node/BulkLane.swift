@@ -30,6 +30,11 @@ final class BulkLane: @unchecked Sendable {
   /// Pushes of chunks that have left.
   var left: [PushID] = []
 
+  /// Whether some connections stay on the node's loop.
+  var hasLinks: Bool {
+    connections.contains { if case .link = $0.way { true } else { false } }
+  }
+
   init(_ node: NodeID, opening: Int) {
     self.node = node
     self.opening = opening

@@ -96,12 +96,12 @@ final class BulkLanes: BulkCarrier, @unchecked Sendable {
     }
     lane.waiting.append(
       BulkLane.Waiting(push: transfer.push, object: transfer.object, chunk: chunk, pin: pin))
-    feed(lane)
+    // A link may end while it is written to, which is no news for the midst of a turn.
+    if lane.hasLinks { schedule() } else { feed(lane) }
   }
 
-  /// Gives every connection that has nothing to do a chunk. May be called while the machines take
-  /// their turn.
-  func feed(_ lane: BulkLane) {
+  /// Gives every connection that has nothing to do a chunk.
+  private func feed(_ lane: BulkLane) {
     for connection in lane.connections {
       while connection.hasRoom, let next = lane.waiting.popFirst() {
         connection.underWay.append((next.pin, next.push))

@@ -150,7 +150,7 @@ final class BulkThread: @unchecked Sendable {
 
   private func run() {
     WorkerThread.nameOwn("bulk")
-    WorkerThread.lowerOwnPriority(to: 5)
+    WorkerThread.lowerOwnPriority(by: 5)
     while true {
       watched.removeAll(keepingCapacity: true)
       watched.append(pollfd(fd: reader, events: Int16(POLLIN), revents: 0))

@@ -84,9 +84,9 @@ final class WorkerThread: @unchecked Sendable {
     close(file)
   }
 
-  /// On Linux this sets the niceness of the calling thread alone.
-  static func lowerOwnPriority(to niceness: Int32 = 19) {
-    _ = setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, niceness)
+  /// Makes the calling thread nicer than it is; on Linux it alone.
+  static func lowerOwnPriority(by steps: Int32 = 19) {
+    _ = nice(steps)
   }
 }
 

@@ -11,6 +11,7 @@ public final class SocketLink: Link, @unchecked Sendable {
   private var assembler: FrameAssembler
   private var outgoing: ByteBuffer
   private var unflushed = 0
+  private var isFlushing = false
   private var isClosing = false
   private var closeTimer: Scheduled<Void>?
   /// What is known about the end before the channel says that it is over.
@@ -67,7 +68,9 @@ public final class SocketLink: Link, @unchecked Sendable {
   private func flushChannel() {
     if unflushed == 0 { return }
     unflushed = 0
+    isFlushing = true
     context?.flush()
+    isFlushing = false
   }
 
   public override func flush() {
@@ -125,7 +128,13 @@ public final class SocketLink: Link, @unchecked Sendable {
     guard isOpen, let context else { return }
     let before = isWritable
     isWritable = context.channel.isWritable
-    if isWritable && !before { delegate?.linkBecameWritable(self) }
+    if !isWritable || before { return }
+    if isFlushing {
+      // Whoever flushes is in the midst of a turn.
+      eventLoop.execute { [self] in if isWritable { delegate?.linkBecameWritable(self) } }
+    } else {
+      delegate?.linkBecameWritable(self)
+    }
   }
 
   // MARK: Receiving

@@ -4,6 +4,7 @@ import NIOPosix
 import Primitives
 import RuntimeCore
 import Testing
+import WireFormat
 
 @testable import RealWorld
 
@@ -12,11 +13,22 @@ import Testing
 private struct TwoNodes: Sendable {
   let group = MultiThreadedEventLoopGroup(numberOfThreads: 3)
   let nodes: [NodeProcess]
+  let log = LogStore()
   let make: FunctionID
   let check: FunctionID
   private let functions = FunctionTable()
 
-  init(store: Int = 512 << 20, bulkConnections: Int = 2) async throws {
+  private let transport: TransportConfiguration
+
+  init(store: Int = 512 << 20, bulkConnections: Int = 2, isEncrypted: Bool = false) async throws {
+    var transport = TransportConfiguration()
+    transport.bulkConnections = bulkConnections
+    if isEncrypted {
+      transport.tls = TLSSettings(
+        certificateChainFile: TestCertificate.certificateFile,
+        privateKeyFile: TestCertificate.keyFile, trustRootsFile: TestCertificate.certificateFile)
+    }
+    self.transport = transport
     make = functions.register(
       "make",
       .function { input, output in
@@ -38,11 +50,10 @@ private struct TwoNodes: Sendable {
         description: NodeDescription(
           resources: ResourceVector(cpus: 1, gpus: gpus), store: ByteCount(UInt64(store))))
       options.settings.parameters.freeDelay = .milliseconds(1)
-      options.transport.bulkConnections = bulkConnections
+      options.transport = transport
       nodes.append(
         try await NodeProcess.start(
-          options, functions: functions, on: group.next(),
-          logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }))
+          options, functions: functions, on: group.next(), logger: log.logger))
     }
     self.nodes = nodes
   }
@@ -56,7 +67,7 @@ private struct TwoNodes: Sendable {
   /// Runs a program at the first node and ends the nodes, whatever comes of it.
   func run(_ program: @escaping @Sendable (Client) async throws -> Void) async throws {
     let client = try await LoopClient.connect(
-      to: nodes[0].endpoint, functions: functions, on: group.next(),
+      to: nodes[0].endpoint, functions: functions, transport: transport, on: group.next(),
       logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
     let result = await Result.capturing { try await client.run(program) }
     await client.close()
@@ -95,14 +106,51 @@ private struct TwoNodes: Sendable {
     return try await process.loop.submit { body(process) }.get()
   }
 
-  /// Returns when chunks of an object have come to a node and others are still to come.
-  func untilUnderWay(to node: Int) async throws {
-    while try await !at(
-      node,
-      { node in
-        node.shell.core.pointee.arrivals.values.contains { $0.left < Int($0.chunkCount) }
-      })
-    {}
+  /// Has something done at a node when the other one, or the same, has handed over so many chunks
+  /// from now on.
+  func when(
+    _ chunks: Int, leave sender: Int, at node: Int,
+    _ action: @escaping @Sendable (NodeProcess) -> Void
+  ) async throws {
+    let process = nodes[node]
+    let triggers = triggers
+    try await at(sender) { sender in
+      let trigger = Trigger(sender.lanes, after: chunks) {
+        process.loop.execute { action(process) }
+      }
+      triggers.all.append(trigger)
+      sender.shell.core.pointee.bulk = trigger
+    }
+  }
+
+  /// Those of the nodes, which do not keep them. On the loops alone.
+  private final class Triggers: @unchecked Sendable {
+    var all: [Trigger] = []
+  }
+  private let triggers = Triggers()
+}
+
+/// The way for objects of a node, which counts their chunks.
+private final class Trigger: BulkCarrier {
+  private let lanes: BulkLanes
+  private var left: Int
+  private let action: () -> Void
+
+  init(_ lanes: BulkLanes, after chunks: Int, _ action: @escaping () -> Void) {
+    self.lanes = lanes
+    left = chunks
+    self.action = action
+  }
+
+  func reaches(_ node: NodeID) -> Bool { lanes.reaches(node) }
+
+  func carry(
+    _ head: UnsafeRawBufferPointer, _ bytes: UnsafeRawBufferPointer, of transfer: Transfer,
+    pin: UInt64?
+  ) {
+    lanes.carry(head, bytes, of: transfer, pin: pin)
+    left -= 1
+    if left == 0 { action() }
   }
 }
 
@@ -127,10 +175,14 @@ struct BulkTransferTests {
       }
       // The last ones may become ready after the first have carried everything.
       for node in 0..<2 {
-        while try await cluster.at(node, { $0.lanes.outgoing.count + $0.lanes.incoming.count })
-          != 2 * count
-        {}
+        for i in 1..<(count + 1) {
+          await cluster.log.line(
+            containing: "connection \(i) for objects to node \(1 - node) is ready")
+        }
         #expect(try await cluster.at(node) { $0.lanes.outgoing.count } == count)
+      }
+      for node in 0..<2 {
+        #expect(try await cluster.at(node) { $0.lanes.incoming.count } == count)
       }
     }
   }
@@ -142,12 +194,11 @@ struct BulkTransferTests {
       for round in 0..<6 {
         let pattern = Pattern(count: 60 * Self.mebibyte + round, seed: UInt64(round))
         let object = try await client.put(pattern)
-        let checked = cluster.call(client, cluster.check, pattern, [object], on: 1)
-        try await cluster.untilUnderWay(to: 1)
         // From the sender's side and from the receiver's, one connection or all.
-        try await cluster.at(round % 2) { node in
+        try await cluster.when(6, leave: 0, at: round % 2) { node in
           node.lanes.cut(atMost: round % 3 == 0 ? 1 : .max)
         }
+        let checked = cluster.call(client, cluster.check, pattern, [object], on: 1)
         #expect(await client.get(checked) == .value, "round \(round): \(client.text(checked))")
         client.free(object)
         client.free(checked)
@@ -163,9 +214,8 @@ struct BulkTransferTests {
     try await cluster.run { client in
       let pattern = Pattern(count: 100 * Self.mebibyte, seed: 1)
       let object = try await client.put(pattern)
+      try await cluster.when(6, leave: 0, at: 1) { $0.vanish() }
       let checked = cluster.call(client, cluster.check, pattern, [object], on: 1)
-      try await cluster.untilUnderWay(to: 1)
-      try await cluster.at(1) { $0.vanish() }
       #expect(await client.get(checked) == .nodeDied)
       // Nothing is pinned by the push that came to nothing: the next object needs all its room.
       client.free(object)
@@ -184,10 +234,9 @@ struct BulkTransferTests {
     let cluster = try await TwoNodes()
     try await cluster.run { client in
       let pattern = Pattern(count: 100 * Self.mebibyte, seed: 1)
+      try await cluster.when(6, leave: 1, at: 1) { $0.vanish() }
       let object = cluster.call(client, cluster.make, pattern, on: 1)
       let id = [object].withUnsafeBufferPointer { client.request($0, needed: 1, isGet: true) }
-      try await cluster.untilUnderWay(to: 0)
-      try await cluster.at(1) { $0.vanish() }
       _ = await client.wait(id)
       #expect(client.status(object) == .objectLost)
       #expect(try await cluster.at(0) { $0.shell.core.pointee.arrivals.isEmpty })
@@ -220,6 +269,113 @@ struct BulkTransferTests {
         if number % 2 == 0 { client.free(entry.object) }
       }
       #expect(try await cluster.at(0) { $0.shell.core.pointee.arrivals.isEmpty })
+      #expect(try await cluster.at(1) { $0.shell.core.pointee.arrivals.isEmpty })
+    }
+  }
+
+  /// What a peer says over a connection for objects that may not be.
+  enum Nonsense: CaseIterable {
+    case text, tooLong, otherSource, smallObject, chunkOutside
+
+    var bytes: [UInt8] {
+      get throws {
+        if self == .text { return Array("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".utf8) }
+        let mebibyte = 1 << 20
+        let size = self == .smallObject ? 1000 : 8 * mebibyte
+        let chunk = ChunkFrame(
+          object: ObjectID(producer: TaskID(high: 1, low: 2), index: 0), index: 0, count: 2,
+          size: ByteCount(size), offset: .zero)
+        var writer = FrameWriter()
+        try chunk.encode(
+          payloadCount: 500, from: .raylet(NodeID(self == .otherSource ? 0 : 1)),
+          to: .raylet(NodeID(0)), into: &writer)
+        var bytes = Array(writer.bytes)
+        switch self {
+        case .tooLong: bytes[3] = 0xFF
+        case .chunkOutside: bytes[55] = 0xFF
+        default: break
+        }
+        return bytes + [UInt8](repeating: 7, count: 500)
+      }
+    }
+  }
+
+  @Test(
+    "What may not be on a connection for objects closes it with a reason, and nothing else",
+    arguments: Nonsense.allCases)
+  func nonsense(_ nonsense: Nonsense) async throws {
+    let cluster = try await TwoNodes()
+    try await cluster.run { client in
+      let bytes = try nonsense.bytes
+      let stranger = Speaker(saying: bytes, on: cluster.group.next())
+      var hello = Hello(role: .data, process: "node", processID: 1)
+      hello.payload = Introduction.bulk(NodeID(1)).encodedBytes()
+      hello.functions = cluster.nodes[0].hello.functions
+      _ = try await Connector.connect(
+        to: cluster.nodes[0].endpoint, on: stranger.loop, as: hello,
+        logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, delegate: stranger
+      ).get()
+      await cluster.log.line(
+        containing: "a connection for objects from node 1 ended: the peer sent what it may not")
+      _ = try await stranger.ended.futureResult.get()
+      let pattern = Pattern(count: 3 * Self.mebibyte, seed: 1)
+      let made = cluster.call(client, cluster.make, pattern, on: 1)
+      #expect(await client.get(made) == .value)
+      #expect(pattern.matches(client.bytes(made)))
+    }
+  }
+
+  @Test("A receipt for chunks that were never sent ends the connection; the object still arrives")
+  func falseReceipt() async throws {
+    let cluster = try await TwoNodes(bulkConnections: 1)
+    try await cluster.run { client in
+      var receipts = FrameWriter()
+      let (own, other) = (Address.raylet(NodeID(1)), Address.raylet(NodeID(0)))
+      try ChunkReceipt(taken: 0).encode(from: own, to: other, into: &receipts)
+      let ready = Array(receipts.bytes)
+      receipts.removeAll()
+      try ChunkReceipt(taken: 99).encode(from: own, to: other, into: &receipts)
+      let liar = Speaker(saying: Array(receipts.bytes), on: cluster.group.next())
+      let listener = try await Listener.start(
+        at: .tcp(host: "127.0.0.1", port: 0), on: liar.loop, as: cluster.nodes[1].hello,
+        logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
+        established: { link in
+          link.delegate = liar
+          ready.withUnsafeBytes { link.send($0) }
+          link.flush()
+        }
+      ).get()
+      let truth = try await cluster.at(0) { node in
+        let truth = node.lanes.endpoints[NodeID(1)]
+        node.lanes.endpoints[NodeID(1)] = "\(listener.endpoint)"
+        return truth
+      }
+      let pattern = Pattern(count: 3 * Self.mebibyte, seed: 1)
+      let here = try await client.put(pattern)
+      let checked = cluster.call(client, cluster.check, pattern, [here], on: 1)
+      await cluster.log.line(containing: "connection 1 for objects to node 1 is ready")
+      try await cluster.at(0) { $0.lanes.endpoints[NodeID(1)] = truth }
+      await cluster.log.line(
+        containing: "a connection for objects to node 1 ended: the peer sent what it may not")
+      #expect(await client.get(checked) == .value, "\(client.text(checked))")
+      try await listener.close().get()
+    }
+  }
+
+  @Test("Over TLS the bytes stay on the loop: they arrive, also when connections end midway")
+  func encrypted() async throws {
+    let cluster = try await TwoNodes(isEncrypted: true)
+    try await cluster.run { client in
+      for round in 0..<3 {
+        let pattern = Pattern(count: 20 * Self.mebibyte + round, seed: UInt64(round))
+        let here = try await client.put(pattern)
+        if round > 0 {
+          try await cluster.when(3, leave: 0, at: round % 2) { $0.lanes.cut(atMost: 1) }
+        }
+        let checked = cluster.call(client, cluster.check, pattern, [here], on: 1)
+        #expect(await client.get(checked) == .value, "round \(round): \(client.text(checked))")
+        client.free(here)
+      }
       #expect(try await cluster.at(1) { $0.shell.core.pointee.arrivals.isEmpty })
     }
   }
@@ -258,4 +414,27 @@ extension BulkLanes {
     let ways = outgoing.values.map { $0.close } + incoming.values.map { $0.close }
     for close in ways.prefix(count) { close(LinkEnd(.connectionError, "cut")) }
   }
+}
+
+/// Says something when it first hears something, and reports the end of its link.
+private final class Speaker: LinkDelegate, @unchecked Sendable {
+  let loop: any EventLoop
+  let ended: EventLoopPromise<Void>
+  private let bytes: [UInt8]
+  private var hasSpoken = false
+
+  init(saying bytes: [UInt8], on loop: any EventLoop) {
+    self.bytes = bytes
+    self.loop = loop
+    ended = loop.makePromise()
+  }
+
+  func linkReceived(_ link: Link, frames: UnsafeRawBufferPointer) {
+    if hasSpoken { return }
+    hasSpoken = true
+    bytes.withUnsafeBytes { link.send($0) }
+    link.flush()
+  }
+
+  func linkClosed(_ link: Link, reason: LinkEnd) { ended.succeed() }
 }
