@@ -362,7 +362,7 @@ final class ThreadClient: Pump, ClientHost, @unchecked Sendable {
   func pump() -> Bool {
     guard let client else {
       // Meant for a program that has ended.
-      while incoming.next() != nil { incoming.release() }
+      RingOutlet.discardRuns(of: incoming)
       return false
     }
     var worked = false

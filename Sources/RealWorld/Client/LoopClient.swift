@@ -75,8 +75,8 @@ public final class LoopClient: TaskExecutor, ClientHost, LinkDelegate, @unchecke
     let address = Address.driver(welcome.number)
     let core = ClientCore(
       address: address, node: welcome.node, worker: .none,
-      root: .root(driver: welcome.number, seed: welcome.settings.seed),
-      incarnation: UInt32(truncatingIfNeeded: welcome.number),
+      root: .root(driver: welcome.job, seed: welcome.settings.seed),
+      incarnation: UInt32(truncatingIfNeeded: welcome.job),
       parameters: welcome.settings.parameters, bounds: .none, segment: segment,
       outlet: LinkOutlet(link), recording: recording)
     client = Client(

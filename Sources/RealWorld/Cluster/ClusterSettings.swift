@@ -105,7 +105,10 @@ enum Welcome: Codable, Sendable {
 }
 
 struct DriverWelcome: Codable, Sendable {
+  /// Of its address, as long as it is connected.
   var number: Int
+  /// Of its job, for ever: all that it submits is named after that.
+  var job: Int
   var node: NodeID
   var settings: ClusterSettings
   var nodes: [ResourceVector]
@@ -122,8 +125,9 @@ enum MembershipNews: Codable, Sendable {
   /// A new node is connected to all others: it takes part from now on.
   case ready(NodeID)
   case lost(NodeID, reason: String)
-  /// A node to the head: a program has connected to it, by the driver's number, and has gone.
-  case driverCame(Int)
+  /// A node to the head: a program has connected to it, by the numbers of the driver and its job, and
+  /// has gone.
+  case driverCame(Int, job: Int)
   case driverWent(Int)
   /// A node says that it goes: nothing new for it.
   case leaving(NodeID)

@@ -12,14 +12,15 @@ extension NodeProcess {
     if node != NodeID(0) { tell(NodeID(0), news) }
   }
 
-  /// At the head: a program has connected to another node, or has gone from there.
-  func heard(of driver: Int, at number: NodeID, _ news: MembershipNews) {
-    guard node == NodeID(0), driver >> 16 == Int(number.index) else { return }
-    if case .driverCame = news {
-      driversElsewhere[number, default: []].append(driver)
-    } else {
-      driversElsewhere[number]?.removeAll { $0 == driver }
-    }
+  /// At the head: a program has connected to another node.
+  func came(_ driver: Int, job: Int, to number: NodeID) {
+    guard node == NodeID(0), ProgramNumbers.are(driver, job: job, of: number) else { return }
+    driversElsewhere[number, default: [:]][driver] = job
+  }
+
+  /// At the head: a program has gone from another node.
+  func went(_ driver: Int, from number: NodeID) {
+    driversElsewhere[number]?[driver] = nil
   }
 
   /// At the head: the jobs of the drivers that were connected to a node that has gone end with it.
@@ -27,12 +28,13 @@ extension NodeProcess {
     guard let drivers = driversElsewhere.removeValue(forKey: number), !drivers.isEmpty else {
       return
     }
-    let names = drivers.map { "\($0)" }.joined(separator: ", ")
+    let inOrder = drivers.sorted { $0.key < $1.key }
+    let names = inOrder.map { "\($0.key)" }.joined(separator: ", ")
     logger.info(
       """
       drivers that were connected to node \(number.index) have gone with it: \(names). Their jobs \
       end: what of them has not begun is cancelled, their actors and objects go
       """)
-    shell.core.pointee.loseDrivers(drivers)
+    shell.core.pointee.loseDrivers(inOrder.map { (.driver($0.key), $0.value) })
   }
 }

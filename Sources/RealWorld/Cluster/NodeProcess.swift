@@ -75,16 +75,17 @@ public final class NodeProcess: @unchecked Sendable {
   var connecting: [NodeID: EventLoopPromise<Void>] = [:]
   // Used by the head alone.
   var silence: Silence
-  /// Programs that are connected to other nodes.
-  var driversElsewhere: [NodeID: [Int]] = [:]
+  /// Programs that are connected to other nodes: the numbers of their jobs, by those of the drivers.
+  var driversElsewhere: [NodeID: [Int: Int]] = [:]
   var departure = Departure()
   /// Programs and joiners may come.
   private var takesPart = false
   private var peers: [ObjectIdentifier: PeerLink] = [:]
-  private var drivers: [UInt64: Int] = [:]
+  /// Programs that were let in and are not there yet, the oldest first.
+  private var drivers: [(nonce: UInt64, address: Address, job: Int)] = []
+  private static let mostDriversOnTheirWay = 1024
   private var joins: [UInt64: NodeID] = [:]
   private var nextNode: Int
-  private var nextDriver = 0
   private var isStopping = false
 
   // MARK: Start
@@ -248,13 +249,23 @@ public final class NodeProcess: @unchecked Sendable {
     case .driver(let nonce, let sharesMemory):
       if isLeaving { return .refuse("the node is leaving: connect to another one") }
       guard takesPart else { return .postpone(Self.isStarting) }
-      let number = Int(node.index) << 16 | nextDriver
-      nextDriver += 1
-      drivers[nonce] = number
+      let program: (address: Address, job: Int)
+      do throws(ProgramLimit) {
+        program = try shell.takeProgram()
+      } catch {
+        return .refuse("\(error)")
+      }
+      // Some never come: they ended in between.
+      if drivers.count == Self.mostDriversOnTheirWay {
+        let oldest = drivers.removeFirst()
+        shell.programs.withLock { $0.giveBack(oldest.address) }
+      }
+      drivers.append((nonce, program.address, program.job))
       return .accept(
         payload: Welcome.driver(
           DriverWelcome(
-            number: number, node: node, settings: settings, nodes: roster.nodes,
+            number: program.address.number, job: program.job, node: node, settings: settings,
+            nodes: roster.nodes,
             segment: sharesMemory ? shell.segmentPath : nil)
         ).encodedBytes())
     }
@@ -277,19 +288,24 @@ public final class NodeProcess: @unchecked Sendable {
     case .bulk(let number):
       lanes.receive(from: number, over: link)
     case .driver(let nonce, let sharesMemory):
-      guard let number = drivers.removeValue(forKey: nonce) else { return }
-      let address = Address.driver(number)
-      let peer = adopt(link, as: .driver(address))
+      guard let index = drivers.firstIndex(where: { $0.nonce == nonce }) else {
+        link.close(reason: "the program came too late: connect again")
+        return
+      }
+      let (_, address, job) = drivers.remove(at: index)
+      let peer = adopt(link, as: .driver(address), job: job)
       shell.core.pointee.port(peer.port).pointee.sharesMemory = sharesMemory
       if sharesMemory { shell.core.pointee.programCame() }
       link.delegate = peer
-      tellHead(.driverCame(number))
-      logger.debug("driver \(number) connects from \(link.address)")
+      tellHead(.driverCame(address.number, job: job))
+      logger.debug("driver \(address.number) connects from \(link.address)")
     }
   }
 
   /// Gives a link its place among the ports.
-  func adopt(_ link: SocketLink, as kind: PeerLink.Kind) -> PeerLink {
+  ///
+  /// - Parameter job: of a driver.
+  func adopt(_ link: SocketLink, as kind: PeerLink.Kind, job: Int = 0) -> PeerLink {
     link.spinner = spinner
     let port = shell.core.pointee.addPort(
       shell.makePort(LinkOutlet(link), bounds: shell.peerBounds))
@@ -300,7 +316,7 @@ public final class NodeProcess: @unchecked Sendable {
     case .driver(let address):
       shell.core.pointee.port(port).pointee.client = address
       shell.core.pointee.beginDriver(
-        address, .root(driver: address.number, seed: settings.seed), at: port)
+        address, .root(driver: job, seed: settings.seed), at: port)
     case .node(let number):
       shell.core.pointee.connect(.raylet(number), to: port)
       links[number] = link
@@ -326,8 +342,10 @@ public final class NodeProcess: @unchecked Sendable {
     case .lost(let number, let reason):
       logger.warning("node \(number.index) is lost: \(reason)")
       lose(number)
-    case .driverCame(let driver), .driverWent(let driver):
-      if case .node(let number) = peer.kind { heard(of: driver, at: number, news) }
+    case .driverCame(let driver, let job):
+      if case .node(let number) = peer.kind { came(driver, job: job, to: number) }
+    case .driverWent(let driver):
+      if case .node(let number) = peer.kind { went(driver, from: number) }
     default: if case .node(let number) = peer.kind { heardOfDeparture(number, news) }
     }
   }
@@ -340,6 +358,7 @@ public final class NodeProcess: @unchecked Sendable {
     switch peer.kind {
     case .driver(let address):
       end(address, peer.port, reason)
+      shell.programs.withLock { $0.giveBack(address) }
     case .node(let number):
       shell.core.pointee.closePort(peer.port)
       links[number] = nil

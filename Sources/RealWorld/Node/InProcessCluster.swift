@@ -34,7 +34,7 @@ public final class InProcessCluster: @unchecked Sendable {
     _ program: @escaping @Sendable (Client) async throws -> Result
   ) async throws -> Result {
     let thread = PumpThread(name: "driver", spin: spin)
-    let threadClient = node.connect(thread: thread)
+    let threadClient = try node.connect(thread: thread)
     let client = threadClient.client!
     try thread.start(threadClient)
     let task = Task(executorPreference: thread) {

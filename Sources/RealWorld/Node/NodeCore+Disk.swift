@@ -97,6 +97,14 @@ struct DiskWork {
   var held: [WorkerID: Held] = [:]
   /// Set with the first job: before, nothing can be on disk.
   var isUsed = false
+
+  /// Whether somebody waits in the name of the peer at this port.
+  func names(_ port: UInt32) -> Bool {
+    wishes.contains { if case .client(port, _, _) = $0.asker { true } else { false } }
+      || readers.values.contains {
+        $0.contains { if case .client(port, _) = $0 { true } else { false } }
+      }
+  }
 }
 
 extension NodeCore {

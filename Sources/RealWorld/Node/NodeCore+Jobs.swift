@@ -31,12 +31,11 @@ extension NodeCore {
 
   /// A node has gone, and with it the connections of its drivers: their jobs end, as the node would
   /// have said itself.
-  mutating func loseDrivers(_ numbers: [Int]) {
-    for number in numbers {
+  mutating func loseDrivers(_ drivers: [(Address, job: Int)]) {
+    for (driver, number) in drivers {
       let job = TaskID.root(driver: number, seed: plan.seed).job
       handle(
-        Envelope(
-          message: .driverLost(.driver(number), job), source: rayletAddress, target: rayletAddress))
+        Envelope(message: .driverLost(driver, job), source: rayletAddress, target: rayletAddress))
     }
   }
 
@@ -46,7 +45,8 @@ extension NodeCore {
       tasks: raylet.pointee.taskCount, queued: raylet.pointee.queueLength,
       actors: raylet.pointee.actorCount, objects: raylet.pointee.storedObjects,
       storedBytes: raylet.pointee.storedBytes, available: raylet.pointee.availableResources,
-      values: values.count, loans: loans.count + grants.count, names: specs.count)
+      values: values.count, loans: loans.count + grants.count, names: specs.count,
+      peers: (0..<portCount).count { ports[$0]?.pointee.isOpen == true }, peerPlaces: portCount)
     for i in 0..<replicaCount {
       guard let replica = replicas[i] else { continue }
       status.loggedTasks += replica.pointee.taskCount
@@ -73,6 +73,9 @@ public struct NodeStatus: Sendable, Equatable {
   public var loans: Int
   /// Names in the node's table of tasks.
   public var names: Int
+  /// Nodes, workers and programs that are connected, and for how many at once there is room.
+  public var peers: Int
+  public var peerPlaces: Int
   /// Rows of the GCS's tables for tasks and objects, as far as they are on this node; each member of a
   /// chain has its own.
   public var loggedTasks = 0

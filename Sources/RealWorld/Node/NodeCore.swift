@@ -92,9 +92,13 @@ struct NodeCore: ~Copyable {
   /// Hears each input and its effects; nil when nothing is recorded.
   private(set) var recorder: UnsafeMutablePointer<StreamRecorder>?
 
-  /// Peers by port number; freed ports keep their place.
+  /// Peers by port number; nil at a number that is free.
   private(set) var ports: UnsafeMutablePointer<UnsafeMutablePointer<Port>?>
+  /// Numbers that were given out: as many as there ever were peers at once.
   private(set) var portCount = 0
+  /// Numbers of peers that have gone, and of those the ones that may be given out again.
+  private var closedPorts: [UInt32] = []
+  private var freePorts: [UInt32] = []
   private var portCapacity = 16
   /// Port numbers by address: drivers, and the raylets of other nodes.
   private var driverPorts = WordMap<UInt32>()
@@ -219,6 +223,12 @@ struct NodeCore: ~Copyable {
 
   /// Adds a peer; its number is the answer.
   mutating func addPort(_ port: consuming Port) -> UInt32 {
+    let place = UnsafeMutablePointer<Port>.allocate(capacity: 1)
+    place.initialize(to: port)
+    if let number = freePorts.popLast() {
+      ports[Int(number)] = place
+      return number
+    }
     if portCount == portCapacity {
       let larger = UnsafeMutablePointer<UnsafeMutablePointer<Port>?>.allocate(
         capacity: portCapacity * 2)
@@ -228,19 +238,34 @@ struct NodeCore: ~Copyable {
       ports = larger
       portCapacity *= 2
     }
-    let place = UnsafeMutablePointer<Port>.allocate(capacity: 1)
-    place.initialize(to: port)
     ports[portCount] = place
     portCount += 1
     return UInt32(portCount - 1)
   }
 
-  /// The peer has gone; its number is not used again.
+  /// The peer has gone. Its number is another's when the turn has ended and nothing names it.
   mutating func closePort(_ number: UInt32) {
-    guard let port = ports[Int(number)] else { return }
+    guard let port = ports[Int(number)], port.pointee.isOpen else { return }
     port.pointee.isOpen = false
     port.pointee.writer.removeAll()
     takeBack(from: number)
+    closedPorts.append(number)
+  }
+
+  /// Frees the places of peers that have gone. Whoever waits for the disk in the name of one is
+  /// answered first, with nothing: the answer must not reach the next one.
+  private mutating func freeClosedPorts() {
+    var named: [UInt32] = []
+    for number in closedPorts {
+      if disk.names(number) {
+        named.append(number)
+        continue
+      }
+      ports[Int(number)]?.deinitialize(count: 1).deallocate()
+      ports[Int(number)] = nil
+      freePorts.append(number)
+    }
+    closedPorts = named
   }
 
   func port(_ number: UInt32) -> UnsafeMutablePointer<Port> { ports[Int(number)]! }
@@ -744,6 +769,7 @@ struct NodeCore: ~Copyable {
       if !port.pointee.flush() { isDone = false }
     }
     if !delayed.isEmpty { releaseDelayed() }
+    if !closedPorts.isEmpty { freeClosedPorts() }
     return isDone
   }
 }

@@ -17,12 +17,12 @@ final class NodeShell: Pump, @unchecked Sendable {
     var waiting: [NewClient] = []
     var leaving: [Address] = []
     var asking: [@Sendable (NodeStatus) -> Void] = []
-    var next = 0
   }
 
   /// Rings and ports of programs on threads of this process, by address.
   private var drivers: [UInt32: (FrameRing, UInt32)] = [:]
   private let newClients = Mutex(NewClients())
+  let programs: Mutex<ProgramNumbers>
   private let hasNewClients = Atomic<Bool>(false)
   let spin: TimeSpan
   private let memory: SegmentAccess
@@ -50,6 +50,7 @@ final class NodeShell: Pump, @unchecked Sendable {
     processes makeProcesses: ((SharedSegment) throws -> ProcessWorkers)? = nil
   ) throws {
     self.plan = plan
+    programs = Mutex(ProgramNumbers(plan.node))
     self.functions = functions
     self.spin = spin
     self.host = host
@@ -98,8 +99,9 @@ final class NodeShell: Pump, @unchecked Sendable {
     while size < capacity { size *= 2 }
     if let processes { return addProcess(number, size, processes, announces: !isInitial) }
     let workerThread = PumpThread(name: "worker \(number.index)", spin: spin)
-    let toNode = FrameRing.allocate(capacity: RingOutlet.capacity)
-    let (client, toClient) = makeClient(on: workerThread, toNode)
+    let pair = RingPair()
+    let toNode = pair.toNode
+    let (client, toClient) = makeClient(on: workerThread, pair)
     let address = Address.driver(
       Int(plan.node.index) << 16 | 0x8000 | Int(number.index))
     let port = core.pointee.addPort(makePort(toClient))
@@ -159,15 +161,15 @@ final class NodeShell: Pump, @unchecked Sendable {
 
   /// A client on a thread of this process, and the node's way to it.
   private func makeClient(
-    on clientThread: PumpThread, _ toNode: FrameRing
+    on clientThread: PumpThread, _ pair: RingPair
   ) -> (ThreadClient, RingOutlet) {
-    let toClient = FrameRing.allocate(capacity: RingOutlet.capacity)
     let host = self.host
     let clientParker = clientThread.parker
     let client = ThreadClient(
-      thread: clientThread, incoming: toClient,
-      outlet: RingOutlet(toNode, wake: { host.wake() }), plan: plan, memory: memory)
-    return (client, RingOutlet(toClient, wake: { clientParker.wake() }))
+      thread: clientThread, incoming: pair.toClient,
+      outlet: RingOutlet(pair.toNode, of: pair, wake: { host.wake() }), plan: plan,
+      memory: memory)
+    return (client, RingOutlet(pair.toClient, of: pair, wake: { clientParker.wake() }))
   }
 
   /// - Parameter bounds: numbers that a peer of another process may use.
@@ -188,21 +190,30 @@ final class NodeShell: Pump, @unchecked Sendable {
   // MARK: Clients
 
   /// Connects a program on a thread of its own, which must not run yet.
-  func connect(thread clientThread: PumpThread) -> ThreadClient {
-    let toNode = FrameRing.allocate(capacity: RingOutlet.capacity)
-    let (client, toClient) = makeClient(on: clientThread, toNode)
-    let number = newClients.withLock { clients in
-      defer { clients.next += 1 }
-      return clients.next
-    }
-    let address = Address.driver(Int(plan.node.index) << 16 | number)
-    let root = TaskID.root(driver: address.number, seed: plan.seed)
-    let new = NewClient(address: address, root: root, fromClient: toNode, toClient: toClient)
+  func connect(thread clientThread: PumpThread) throws(ProgramLimit) -> ThreadClient {
+    let (address, job) = try takeProgram()
+    let pair = RingPair()
+    let (client, toClient) = makeClient(on: clientThread, pair)
+    let root = TaskID.root(driver: job, seed: plan.seed)
+    let new = NewClient(
+      address: address, root: root, fromClient: pair.toNode, toClient: toClient)
     newClients.withLock { $0.waiting.append(new) }
     hasNewClients.store(true, ordering: .releasing)
     host.wake()
     _ = client.begin(root, address: address, worker: .none)
     return client
+  }
+
+  /// The names of one more program; its address is given back when it has gone.
+  func takeProgram() throws(ProgramLimit) -> (address: Address, job: Int) {
+    let result = programs.withLock { programs -> Result<(Address, Int), ProgramLimit> in
+      do throws(ProgramLimit) {
+        return .success(try programs.take())
+      } catch {
+        return .failure(error)
+      }
+    }
+    return try result.get()
   }
 
   private func admitClients() {
@@ -231,6 +242,7 @@ final class NodeShell: Pump, @unchecked Sendable {
       _ = read(ring, port, runs: .max)
       core.pointee.endDriver(address, at: port)
       rings.removeAll { $0.port == port }
+      programs.withLock { $0.giveBack(address) }
     }
   }
 

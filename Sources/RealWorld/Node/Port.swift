@@ -71,6 +71,8 @@ struct Port: ~Copyable {
 /// The way between two threads of one process: a ring each way.
 final class RingOutlet: Outlet, @unchecked Sendable {
   private let ring: FrameRing
+  /// Frees the ring when the last that knows it has gone.
+  let pair: RingPair?
   private let wake: @Sendable () -> Void
   private var hasSent = false
 
@@ -81,8 +83,9 @@ final class RingOutlet: Outlet, @unchecked Sendable {
   static let longestFrame = 64 << 10
   static let referenceKind: UInt8 = 162
 
-  init(_ ring: FrameRing, wake: @escaping @Sendable () -> Void) {
+  init(_ ring: FrameRing, of pair: RingPair? = nil, wake: @escaping @Sendable () -> Void) {
     self.ring = ring
+    self.pair = pair
     self.wake = wake
   }
 

@@ -32,6 +32,22 @@ import Testing
     }
   }
 
+  @Test("programs over sockets that come one after the other take each other's place at the node")
+  func programs() async throws {
+    try await SocketNodes.with(2) { cluster async throws in
+      let functions = cluster.functions
+      for _ in 0..<60 {
+        let sum = try await cluster.run(on: 1) { session in
+          try await session.get(session.submit(functions.sum, .value([Int64](1...3))))
+        }
+        #expect(sum == 6)
+      }
+      let status = try await cluster.nodes[1].status()
+      // Workers, the head, and programs of which one may still be going when the next one comes.
+      #expect(status.peerPlaces <= 16)
+    }
+  }
+
   @Test("a program sees all nodes through any node, and a lost one keeps its number")
   func numbers() async throws {
     try await SocketNodes.with(4) { cluster async throws in
