@@ -26,6 +26,6 @@ struct ReportCommand: ParsableCommand {
     }
     if !stored.checks.isEmpty { print(SummaryDocument.table(stored.checks).terminalText) }
     print("Open \(stored.path)/report.html in a browser.")
-    if stored.checks.contains(where: { !$0.passed }) { throw ExitCode(1) }
+    if stored.checks.contains(where: \.failed) { throw ExitCode(1) }
   }
 }

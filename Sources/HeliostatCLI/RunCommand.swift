@@ -258,14 +258,19 @@ struct RunCommand: ParsableCommand {
     let finished = report.result.runs.reduce(0) { $0 + $1.count }
     var parts = [count(finished, "run") + (report.result.isComplete ? "" : " before interruption")]
     if !report.failures.isEmpty { parts.append("\(report.failures.count) of them failed") }
-    let failed = report.checks.count { !$0.passed }
+    let failed = report.checks.count(where: \.failed)
+    let skipped = report.checks.count { $0.skipped != nil }
     if report.checks.isEmpty {
       parts.append("no checks")
-    } else if failed == 0 {
+    } else if failed > 0 {
+      parts.append("\(failed) of \(count(report.checks.count, "check")) failed")
+    } else if skipped == 0 {
       parts.append(report.checks.count == 1 ? "its check passed" : "all checks passed")
     } else {
-      parts.append("\(failed) of \(count(report.checks.count, "check")) failed")
+      let passed = report.checks.count - skipped
+      parts.append("\(passed) of \(count(report.checks.count, "check")) passed")
     }
+    if skipped > 0 { parts.append("\(skipped) skipped") }
     return parts.joined(separator: ", ")
   }
 

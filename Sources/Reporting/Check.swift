@@ -6,6 +6,9 @@ public struct Check: Sendable, Hashable, Codable {
   /// What was expected, as a person reads it: `0.8× to 1.25×`.
   public var expected: String
   public var passed: Bool
+  /// Why nothing was expected of this run after all; nil when something was. Such a check has neither
+  /// passed nor failed.
+  public var skipped: String?
   /// Why it is expected, or what else to know; may be empty.
   public var note: String
 
@@ -17,6 +20,19 @@ public struct Check: Sendable, Hashable, Codable {
     self.expected = expected
     self.passed = passed
     self.note = note
+  }
+
+  public var failed: Bool { !passed && skipped == nil }
+
+  /// In a word, for tables: `pass`, `FAIL` or `skip`.
+  public var verdict: String { skipped != nil ? "skip" : passed ? "pass" : "FAIL" }
+
+  /// The same without a verdict, whatever was measured.
+  public func skipping(_ reason: String) -> Check {
+    var check = self
+    check.passed = false
+    check.skipped = reason
+    return check
   }
 
   /// Passes when `value` lies in `range`; a value that is not a number fails.

@@ -75,9 +75,10 @@ public struct HTMLReport: Sendable {
     if checks.isEmpty { return "" }
     let table = SummaryDocument.table(checks)
     var text = "<section>\n<h2>\(Markup.escaped(table.title))</h2>\n<ul class=\"checks\">\n"
-    for check in checks.filter({ !$0.passed }) + checks.filter(\.passed) {
-      let mark = check.passed ? "pass" : "fail"
-      let note = check.note.isEmpty ? "" : "<small>\(Markup.escaped(check.note))</small>"
+    for check in SummaryDocument.ordered(checks) {
+      let mark = check.verdict.lowercased()
+      let words = SummaryDocument.note(check)
+      let note = words.isEmpty ? "" : "<small>\(Markup.escaped(words))</small>"
       text += """
         <li class="\(mark)"><b>\(mark)</b><div>\(Markup.escaped(check.name))\(note)</div>\
         <span>\(Markup.escaped(check.measured))<small>expected \

@@ -41,21 +41,36 @@ public struct SummaryDocument: Sendable {
     return text
   }
 
-  /// The checks with their verdicts, those that failed first.
+  /// The checks with their verdicts, those that failed first and those that were skipped last.
   public static func table(_ checks: [Check]) -> ResultTable {
-    let failed = checks.filter { !$0.passed }.count
-    let ordered = checks.filter { !$0.passed } + checks.filter(\.passed)
     return ResultTable(
-      title: failed > 0
-        ? "Checks: \(failed) of \(checks.count) failed"
-        : checks.count == 1 ? "Checks: 1 passed" : "Checks: all \(checks.count) passed",
+      title: "Checks: " + verdict(checks),
       headings: [
         .init("verdict"), .init("check"), .init("measured", .trailing), .init("expected"),
         .init("note"),
       ],
-      rows: ordered.map {
-        [$0.passed ? "pass" : "FAIL", $0.name, $0.measured, $0.expected, $0.note]
+      rows: ordered(checks).map {
+        [$0.verdict, $0.name, $0.measured, $0.expected, note($0)]
       })
+  }
+
+  /// How many passed, in words: `all 3 passed`, `1 of 3 failed`, `2 passed, 1 skipped`.
+  public static func verdict(_ checks: [Check]) -> String {
+    let failed = checks.count(where: \.failed)
+    let skipped = checks.count { $0.skipped != nil }
+    let rest = skipped == 0 ? "" : ", \(skipped) skipped"
+    if failed > 0 { return "\(failed) of \(checks.count) failed" + rest }
+    return skipped == 0 ? "all \(checks.count) passed" : "\(checks.count - skipped) passed" + rest
+  }
+
+  static func ordered(_ checks: [Check]) -> [Check] {
+    checks.filter(\.failed) + checks.filter(\.passed) + checks.filter { $0.skipped != nil }
+  }
+
+  /// With the reason why it was skipped.
+  static func note(_ check: Check) -> String {
+    guard let reason = check.skipped else { return check.note }
+    return "skipped: \(reason)" + (check.note.isEmpty ? "" : "; \(check.note)")
   }
 }
 

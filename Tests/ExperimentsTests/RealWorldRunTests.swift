@@ -74,29 +74,6 @@ import Workload
     #expect(manifest.contains("\"fingerprints\" : [\n\n  ]"))
   }
 
-  @Test("a check of one world is not made in the other, and must name a world that there is")
-  func checksOfOneWorld() throws {
-    func file(_ first: String) -> String {
-      Sandbox.base.replacing("500ms", with: "1ms") + """
-        checks:
-          - {check: value, max: 0, world: \(first)}
-          - {check: value, max: 100}
-
-        """
-    }
-    let sandbox = try Sandbox(["w.yaml": file("simulated"), "typo.yaml": file("simulate")])
-    let real = try sandbox.run("run", "w.yaml", "--world", "real", "--cpus", "2")
-    #expect(real.code == 0, Comment(rawValue: real.output + real.errors))
-    #expect(real.output.contains("its check passed"))
-    #expect(!real.errors.contains("left out"))
-    let simulated = try sandbox.run("run", "w.yaml")
-    #expect(simulated.code == 1)
-    #expect(simulated.output.contains("1 of 2 checks failed"))
-    let typo = try sandbox.run("run", "typo.yaml", "--world", "real")
-    #expect(typo.code == 2)
-    #expect(typo.errors.contains("typo.yaml:9:") && typo.errors.contains("'simulated'?"))
-  }
-
   @Test(
     "what does not fit this machine, or makes no sense, is said before anything runs",
     arguments: [

@@ -134,6 +134,27 @@ import Workload
     }
   }
 
+  @Test(
+    "a check that needs more CPUs than the machine has is skipped, and says so; in virtual time not"
+  )
+  func tooFewProcessors() throws {
+    let choices = try Self.choices("{check: value, max: 39, needs-cpus: 8, note: why}")
+    let rows = Self.rows("a", [(1, 40)])
+    func evaluate(on processors: Int?) throws -> Check {
+      try #require(
+        try ShapeChecks(rows: rows, published: PublishedResults(), processors: processors)
+          .evaluate(choices, measure: "time").first)
+    }
+    let skipped = try evaluate(on: 2)
+    #expect(!skipped.failed && !skipped.passed && skipped.measured == "40 s")
+    #expect(skipped.skipped == "needs 8 CPUs, this machine has 2")
+    #expect(try evaluate(on: 8).failed)
+    #expect(try evaluate(on: nil).failed)
+    let table = SummaryDocument.table([skipped]).terminalText
+    #expect(table.contains("skipped: needs 8 CPUs, this machine has 2; why"))
+    #expect(table.contains("Checks: 0 passed, 1 skipped"))
+  }
+
   @Test("a value that fails by little is shown with as many digits as it takes")
   func closeFailure() throws {
     let check = try Self.evaluate("{check: value, min: 100}", Self.rows("a", [(1, 99.99987)]))

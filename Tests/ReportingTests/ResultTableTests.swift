@@ -1,3 +1,4 @@
+import Foundation
 import Measurement
 import Reporting
 import Testing
@@ -102,6 +103,18 @@ import Testing
     let good = text.firstRange(of: "| pass")?.lowerBound
     #expect(bad != nil && good != nil && bad! < good!)
     #expect(text.contains("- command: heliostat run"))
+  }
+
+  @Test("a skipped check neither passed nor failed, comes last, and survives being stored")
+  func skipped() throws {
+    let good = Check(name: "good", value: 1, unit: "x", in: 0.5...2)
+    let skipped = Check(name: "big", value: 9, unit: "x", in: 0.5...2).skipping("needs 8 CPUs")
+    #expect(SummaryDocument.verdict([skipped, good]) == "1 passed, 1 skipped")
+    #expect(SummaryDocument.table([skipped, good]).rows.map(\.first) == ["pass", "skip"])
+    let stored = try JSONEncoder().encode([skipped, good])
+    #expect(try JSONDecoder().decode([Check].self, from: stored) == [skipped, good])
+    let earlier = #"{"name":"n","measured":"1","expected":"1","passed":true,"note":""}"#
+    #expect(try JSONDecoder().decode(Check.self, from: Data(earlier.utf8)).skipped == nil)
   }
 
   @Test("the expected range of a check is written as a person reads it")

@@ -13,6 +13,8 @@ struct ShapeChecks {
   let published: PublishedResults
   /// What a check may name; nil when that was looked at before the run.
   var scope: CheckScope?
+  /// Of the machine that ran all of it; nil when the time was modelled.
+  var processors: Int?
 
   struct Point {
     var x: Double
@@ -54,12 +56,7 @@ struct ShapeChecks {
     let from = try with.double("from", default: -.infinity, in: -.infinity...(.infinity))
     let to = try with.double("to", default: .infinity, in: -.infinity...(.infinity))
     let note = try with.string("note", default: "")
-    if let world = with.optional("world") {
-      let name = try world.string()
-      if !World.names.contains(name) {
-        throw .unknown("world", name, known: World.names, at: world.position)
-      }
-    }
+    let needed = try with.int("needs-cpus", default: 1, in: 1...1_000_000)
     let kind = choice.name.value
     var check: Check
     switch kind {
@@ -164,6 +161,9 @@ struct ShapeChecks {
       throw .unknown("check", kind, known: Self.names, at: choice.name.position)
     }
     try with.finish()
+    if let processors, needed > processors {
+      return check.skipping("needs \(needed) CPUs, this machine has \(processors)")
+    }
     return check
   }
 
@@ -265,14 +265,6 @@ struct CheckScope {
 
   func has(x: String) -> Bool {
     xs.contains { $0 == x || Row.number($0) != nil && Row.number($0) == Row.number(x) }
-  }
-
-  /// Whether the check is of another world than `world`, which has to be one that there is.
-  static func isElsewhere(_ choice: CheckChoice, than world: String) -> Bool {
-    guard var with = try? choice.parameters.mapping(),
-      let name = try? with.optional("world")?.string()
-    else { return false }
-    return name != world && World.names.contains(name)
   }
 
   /// Whether everything that the check names is there: after overrides, parts of a sweep may not be.

@@ -63,20 +63,14 @@ public struct ExperimentRunner: Sendable {
 
   /// How many checks are left out because overrides took away the series or points that they name.
   public func absentChecks(_ cells: [PreparedCell]) -> Int {
-    file.checks.count - checksElsewhere - kept(cells).checks.count
-  }
-
-  /// How many checks the file has for the other world.
-  public var checksElsewhere: Int {
-    file.checks.count { CheckScope.isElsewhere($0, than: world.name) }
+    file.checks.count - kept(cells).checks.count
   }
 
   /// The file with the checks that can be made.
   private func kept(_ cells: [PreparedCell]) -> WorkloadFile {
+    guard file.isOverridden else { return file }
     let scope = Self.scope(file, cells)
-    return file.keepingChecks {
-      !CheckScope.isElsewhere($0, than: world.name) && (!file.isOverridden || scope.covers($0))
-    }
+    return file.keepingChecks { scope.covers($0) }
   }
 
   private static func scope(_ file: WorkloadFile, _ cells: [PreparedCell]) -> CheckScope {

@@ -1,3 +1,4 @@
+import Foundation
 import Logging
 import Primitives
 import RealWorld
@@ -9,14 +10,20 @@ public enum World: Sendable {
   /// Processes, threads and memory of this machine, in wall time.
   case real(RealWorldOptions)
 
-  static let names = ["simulated", "real"]
-
   /// As rows and manifests name it.
   public var name: String {
     switch self {
     case .simulated: "simulated"
     case .real: "real"
     }
+  }
+
+  /// The processors that all nodes of a run share; nil where time is modelled, and where nodes are on
+  /// machines of which nothing is known here.
+  var processors: Int? {
+    guard case .real(let options) = self else { return nil }
+    if case .cluster(let endpoint) = options.place, !endpoint.isThisHost { return nil }
+    return ProcessInfo.processInfo.activeProcessorCount
   }
 }
 

@@ -19,7 +19,7 @@ public struct ExperimentReport {
     ShapeChecks.kinds
   }
 
-  public var passed: Bool { failures.isEmpty && checks.allSatisfy(\.passed) }
+  public var passed: Bool { failures.isEmpty && !checks.contains(where: \.failed) }
 
   /// - Throws: `WorkloadError` for a check or measure of the file that does not exist, `TableError` for
   ///   published data that cannot be read.
@@ -48,8 +48,10 @@ public struct ExperimentReport {
     }
     self.published = published
     let measure = file.measures.first?.yName ?? rows.first?.yName ?? ""
-    checks = try ShapeChecks(rows: rows, published: published)
-      .evaluate(file.checks, measure: measure)
+    checks = try ShapeChecks(
+      rows: rows, published: published, processors: result.world.processors
+    )
+    .evaluate(file.checks, measure: measure)
     manifest = Self.manifest(result, seeds, command, startedAt)
   }
 
