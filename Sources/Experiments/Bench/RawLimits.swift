@@ -110,24 +110,36 @@ enum RawLimits {
 
   // MARK: Memory
 
-  /// Bytes a second of `memcpy` of `count` bytes to shared pages that have been written before, by
-  /// `threads` threads together.
-  static func copyRate(_ bytes: UnsafeRawBufferPointer, threads: Int) throws -> Double {
-    let count = bytes.count
-    guard
-      let pages = mmap(
-        nil, count, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0),
-      pages != MAP_FAILED, let from = bytes.baseAddress
-    else { throw BenchError("no memory of \(count) bytes: use a smaller --scale") }
-    defer { munmap(pages, count) }
-    memset(pages, 1, count)
-    nonisolated(unsafe) let source = from
-    nonisolated(unsafe) let target = pages
-    return rate(of: count, threads: threads) { memcpy(target + $0, source + $0, $1) }
+  /// Shared pages that have been written before.
+  final class TouchedMemory: Sendable {
+    nonisolated(unsafe) private let pages: UnsafeMutableRawPointer
+    private let count: Int
+
+    init(_ count: Int) throws {
+      guard
+        let pages = mmap(
+          nil, count, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0),
+        pages != MAP_FAILED
+      else { throw BenchError("no memory of \(count) bytes: use a smaller --scale") }
+      memset(pages, 1, count)
+      self.pages = pages
+      self.count = count
+    }
+
+    deinit { munmap(pages, count) }
+
+    /// Bytes a second of `memcpy` of `bytes` to them, by `threads` threads together.
+    func copyRate(_ bytes: UnsafeRawBufferPointer, threads: Int) -> Double {
+      guard let from = bytes.baseAddress, bytes.count <= count else { return .nan }
+      nonisolated(unsafe) let source = from
+      return RawLimits.rate(of: bytes.count, threads: threads) { [self] at, count in
+        memcpy(pages + at, source + at, count)
+      }
+    }
   }
 
-  /// The same into memory of this process that nobody has touched, with huge pages if the kernel
-  /// gives them on request.
+  /// Bytes a second of `memcpy` by `threads` threads together into memory of this process that nobody
+  /// has touched, with huge pages if the kernel gives them on request.
   static func freshCopyRate(_ bytes: UnsafeRawBufferPointer, threads: Int) throws -> Double {
     let count = bytes.count
     let hugePage = 2 << 20
@@ -173,7 +185,7 @@ enum RawLimits {
   }
 
   /// Bytes a second when `threads` threads each do their part of `count` bytes, in whole huge pages.
-  private static func rate(
+  fileprivate static func rate(
     of count: Int, threads: Int, _ work: @escaping @Sendable (_ at: Int, _ count: Int) -> Void
   ) -> Double {
     let unit = 2 << 20

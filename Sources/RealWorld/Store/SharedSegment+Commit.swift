@@ -64,7 +64,9 @@ extension SharedSegment {
         let steps = bareSteps(from: step, within: count - done)
         let bytes = min(steps * Self.stepBytes, count - done)
         try writeThrough(source + done, bytes, at: at)
-        for written in step..<step + steps { mark(written, StepState.allocated) }
+        // At once, as it is one fault for each huge page.
+        try touch(at, bytes)
+        for written in step..<step + steps { mark(written, StepState.touched) }
         done += bytes
         continue
       case StepState.bare where isWhole && isPrivate:
