@@ -148,7 +148,7 @@ final class BulkSink: BulkSocket {
     let at = place.offset + done
     let step = SharedSegment.stepBytes
     let inStep = min(step - at % step, payload - done)
-    if inScratch == 0, segment.isTouched(at: at, count: inStep) {
+    if inScratch == 0, hasPages(segment, at, inStep) {
       var length = inStep
       while length < payload - done, length < Self.piece {
         let next = min(step, payload - done - length)
@@ -174,6 +174,15 @@ final class BulkSink: BulkSocket {
       }
     }
     return count
+  }
+
+  /// Whether bytes can go straight into place: the mapping has its pages, or they are huge and cost
+  /// less to make now than a copy.
+  private func hasPages(_ segment: SharedSegment, _ at: Int, _ count: Int) -> Bool {
+    if segment.isTouched(at: at, count: count) { return true }
+    if !segment.hasHugePages { return false }
+    // What cannot be made fails in the copy, which says so.
+    return (try? segment.commit(at: at, count: count)) != nil
   }
 
   private func pass() throws(LinkEnd) -> Int {
