@@ -21,6 +21,10 @@ public enum BenchNode {
 
     public init() {}
 
+    /// A store for results that are small or none: a larger one gets its pages made in the background
+    /// once a program has connected, which takes time from what is measured.
+    static let smallStore = 64 << 20
+
     init(gpus: Int = 0, store: Int = 1 << 30) {
       self.gpus = gpus
       self.store = store

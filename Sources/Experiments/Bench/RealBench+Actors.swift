@@ -51,8 +51,9 @@ extension RealBench {
     report(
       BenchmarkResult(
         name: "actors.in_process", value: local, unit: "calls/s", limit: await ringLimit(),
-        limitMeaning: Self.ringMeaning))
-    let two = try await withNodes([BenchNode.Options()]) { nodes in
+        limitMeaning: Self.ringMeaning()))
+    let two = try await withNodes([BenchNode.Options(store: BenchNode.Options.smallStore)]) {
+      nodes in
       try await connected(to: nodes[0], functions, measure)
     }
     report(

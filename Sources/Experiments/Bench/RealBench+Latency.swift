@@ -82,7 +82,8 @@ extension RealBench {
     let inProcess = try await inProcess(functions, measure)
     let condition = await median { RawLimits.conditionPingPong(rounds: scaled(10_000, least: 50)) }
     show("in_process", inProcess, condition, "p50 of a mutex-and-condition ping-pong")
-    let two = try await withNodes([BenchNode.Options()]) { nodes in
+    let two = try await withNodes([BenchNode.Options(store: BenchNode.Options.smallStore)]) {
+      nodes in
       try await connected(to: nodes[0], functions, measure)
     }
     let socket = try await median {

@@ -32,7 +32,7 @@ extension RealBench {
   func ringLimit() async -> Double {
     await median { RawLimits.ringRate(records: scaled(10_000_000, least: 1000)) }
   }
-  static var ringMeaning: String {
+  static func ringMeaning(_ batch: Int = batch) -> String {
     "records through the same kind of ring between two threads; batches of \(batch)"
   }
 
@@ -58,14 +58,17 @@ extension RealBench {
     let functions = BenchFunctions()
     let inProcess = try await inProcess(functions) { ray in
       _ = try await Self.taskRate(ray, functions.noop, count: warm)
-      return try await median { try await Self.taskRate(ray, functions.noop, count: count) }
+      return try await median {
+        try await Self.taskRate(ray, functions.noop, count: count, batch: Self.largeBatch)
+      }
     }
     report(
       BenchmarkResult(
         name: "tasks.in_process", value: inProcess, unit: "tasks/s",
-        limit: await ringLimit(), limitMeaning: Self.ringMeaning))
+        limit: await ringLimit(), limitMeaning: Self.ringMeaning(Self.largeBatch)))
 
-    let two = try await withNodes([BenchNode.Options()]) { nodes in
+    let two = try await withNodes([BenchNode.Options(store: BenchNode.Options.smallStore)]) {
+      nodes in
       try await connected(to: nodes[0], functions) { ray in
         _ = try await Self.taskRate(ray, functions.noop, count: warm)
         return try await medians {
@@ -92,7 +95,10 @@ extension RealBench {
   private func twoNodes(
     _ functions: BenchFunctions, _ count: Int, _ warm: Int, _ single: Double, _ report: Report
   ) async throws {
-    let both = try await withNodes([BenchNode.Options(), BenchNode.Options()]) { nodes in
+    let both = try await withNodes([
+      BenchNode.Options(store: BenchNode.Options.smallStore),
+      BenchNode.Options(store: BenchNode.Options.smallStore),
+    ]) { nodes in
       let first = try await connect(to: nodes[0], functions)
       let second = try await connect(to: nodes[1], functions)
       @Sendable func half(_ cluster: Cluster, _ count: Int) async throws -> Double {

@@ -79,6 +79,9 @@ public struct RealBench: Sendable {
 
   /// Tasks submitted before the results of the batch before them are asked for.
   public static let batch = 2000
+  /// The same where driver and node share memory: two of these keep one node busy for 5 ms, and each
+  /// thread has that long until it waits for another.
+  static let largeBatch = 8000
   /// "1 GB", and "1 kB".
   static let largeObject = 1_000_000_000
   static let smallObject = 1000
