@@ -6,7 +6,7 @@ import RuntimeCore
 ///     4  kind      UInt8    a `MessageKind` below 128; from 128 on, frames of the layer above
 ///     5  flags     UInt8    meaning depends on the kind
 ///     6  repeats   UInt16   further messages like this one, each about the next sibling of the
-///                           task before: see `MessageEncoder.repeats`; 0 for other kinds
+///                           task before: see `MessageEncoder.repetition`; 0 for other kinds
 ///     8  source    UInt32   `Address.raw`
 ///     12 target    UInt32   `Address.raw`
 @frozen

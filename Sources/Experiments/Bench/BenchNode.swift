@@ -25,7 +25,8 @@ public enum BenchNode {
     /// once a program has connected, which takes time from what is measured.
     static let smallStore = 64 << 20
 
-    init(gpus: Int = 0, store: Int = 1 << 30) {
+    init(cpus: Int = 2, gpus: Int = 0, store: Int = 1 << 30) {
+      self.cpus = cpus
       self.gpus = gpus
       self.store = store
     }

@@ -91,14 +91,12 @@ extension RealBench {
     try await twoNodes(functions, count, warm, perCore, report)
   }
 
-  /// A driver on each of two nodes, both at once.
+  /// A driver on each of two nodes, both at once; as many workers in all as on the single node.
   private func twoNodes(
     _ functions: BenchFunctions, _ count: Int, _ warm: Int, _ single: Double, _ report: Report
   ) async throws {
-    let both = try await withNodes([
-      BenchNode.Options(store: BenchNode.Options.smallStore),
-      BenchNode.Options(store: BenchNode.Options.smallStore),
-    ]) { nodes in
+    let options = BenchNode.Options(cpus: 1, store: BenchNode.Options.smallStore)
+    let both = try await withNodes([options, options]) { nodes in
       let first = try await connect(to: nodes[0], functions)
       let second = try await connect(to: nodes[1], functions)
       @Sendable func half(_ cluster: Cluster, _ count: Int) async throws -> Double {
