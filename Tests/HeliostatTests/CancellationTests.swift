@@ -28,17 +28,6 @@ struct CancellationTests {
     }
   }
 
-  private static func error<Value: RemoteValue>(
-    _ ray: Session, _ ref: ObjectRef<Value>
-  ) async -> RuntimeError? {
-    do {
-      _ = try await ray.get(ref)
-      return nil
-    } catch {
-      return error as? RuntimeError
-    }
-  }
-
   @Test(
     "What waits for its inputs ends at once with its dependents; the rest has its results",
     arguments: World.allCases)
@@ -55,8 +44,8 @@ struct CancellationTests {
       let kept = ray.submit(double, .ref(blocker))
       let dependent = ray.submit(double, .ref(waiting))
       ray.cancel(waiting)
-      #expect(await Self.error(ray, waiting) == .taskCancelled)
-      #expect(await Self.error(ray, dependent) == .taskCancelled)
+      #expect(await ray.error(of: waiting) == .taskCancelled)
+      #expect(await ray.error(of: dependent) == .taskCancelled)
       equal(try await ray.get(kept), 2)
       ray.cancel(kept)
       equal(try await ray.get(ray.submit(double, .ref(kept))), 4)
@@ -134,7 +123,7 @@ struct CancellationTests {
         ray.call(actor, add, .value(2)), ray.call(actor, add, .value(3)),
       ]
       ray.cancel(calls[2])
-      #expect(await Self.error(ray, calls[2]) == .taskCancelled)
+      #expect(await ray.error(of: calls[2]) == .taskCancelled)
       equal(try await ray.get(calls[3]), [1, 10, 3])
     }
   }
@@ -156,7 +145,7 @@ struct CancellationTests {
       while count.value.load(ordering: .relaxed) == 0 { await ray.sleep(.milliseconds(1)) }
       // The one that runs last of all: else the next begins before it is cancelled itself.
       for task in tasks.reversed() { ray.cancel(task) }
-      for task in tasks { #expect(await Self.error(ray, task) == .taskCancelled) }
+      for task in tasks { #expect(await ray.error(of: task) == .taskCancelled) }
       #expect(count.value.load(ordering: .relaxed) == 1)
       equal(try await ray.get(ray.submit(double, .value(2))), 4)
     }

@@ -110,3 +110,15 @@ struct Failure: Error, CustomStringConvertible {
 
 /// Long enough for the driver, and then its node, to report what was freed.
 let twoHeartbeats = TimeSpan.milliseconds(350)
+
+extension Session {
+  /// What a `get` throws; nil when it throws nothing, or nothing of the runtime.
+  func error<Value: RemoteValue>(of ref: ObjectRef<Value>) async -> RuntimeError? {
+    do {
+      _ = try await get(ref)
+      return nil
+    } catch {
+      return error as? RuntimeError
+    }
+  }
+}

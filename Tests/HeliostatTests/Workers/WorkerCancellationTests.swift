@@ -25,25 +25,7 @@ struct WorkerCancellationTests {
     _ program: @escaping @Sendable (Session, FixtureFunctions) async throws -> Void
   ) async throws {
     let (functions, cluster) = try start(kind, cpus: cpus)
-    let result: Result<Void, any Error>
-    do {
-      result = .success(try await cluster.run { ray in try await program(ray, functions) })
-    } catch {
-      result = .failure(error)
-    }
-    await cluster.stop()
-    try result.get()
-  }
-
-  fileprivate static func error<Value: RemoteValue>(
-    _ ray: Session, _ ref: ObjectRef<Value>
-  ) async -> RuntimeError? {
-    do {
-      _ = try await ray.get(ref)
-      return nil
-    } catch {
-      return error as? RuntimeError
-    }
+    try await cluster.runAndStop { ray in try await program(ray, functions) }
   }
 
   @Test(
@@ -60,10 +42,10 @@ struct WorkerCancellationTests {
       #expect((process == getpid()) == (kind == .threads))
       for (index, ref) in behind.enumerated() where index % 2 == 0 { ray.cancel(ref) }
       ray.cancel(first)
-      #expect(await Self.error(ray, first) == .taskCancelled)
+      #expect(await ray.error(of: first) == .taskCancelled)
       for (index, ref) in behind.enumerated() {
         if index % 2 == 0 {
-          #expect(await Self.error(ray, ref) == .taskCancelled, "\(index)")
+          #expect(await ray.error(of: ref) == .taskCancelled, "\(index)")
         } else {
           #expect(try await ray.get(ref) == index * index)
         }
@@ -91,7 +73,7 @@ struct WorkerCancellationTests {
       let task = ray.submit(functions.heedProgram, .value(pipe.path))
       _ = await pipe.number()
       ray.cancel(task)
-      #expect(await Self.error(ray, task) == .taskCancelled)
+      #expect(await ray.error(of: task) == .taskCancelled)
       #expect(try await ray.get(ray.submit(functions.square, .value(3))) == 9)
     }
   }
@@ -105,7 +87,7 @@ struct WorkerCancellationTests {
       // The child's last word.
       async let last = end.number()
       ray.cancel(task)
-      #expect(await Self.error(ray, task) == .taskCancelled)
+      #expect(await ray.error(of: task) == .taskCancelled)
       #expect(await last == process)
       #expect(try await ray.get(ray.submit(functions.square, .value(3))) == 9)
     }
@@ -123,13 +105,13 @@ struct WorkerCancellationTests {
       let other = ray.submit(functions.heed, .value(gate.path))
       _ = await gate.number()
       ray.cancel(other)
-      #expect(await Self.error(ray, other) == .taskCancelled)
+      #expect(await ray.error(of: other) == .taskCancelled)
       await #expect(throws: RuntimeError.getTimedOut(after: .milliseconds(50))) {
         try await ray.get(task, timeout: .milliseconds(50))
       }
       async let last = end.number()
       ray.cancel(task)
-      #expect(await Self.error(ray, task) == .taskCancelled)
+      #expect(await ray.error(of: task) == .taskCancelled)
       #expect(await last == process)
     }
   }
@@ -142,7 +124,7 @@ struct WorkerCancellationTests {
         for (index, ref) in refs.enumerated() where index % 2 == round % 2 { ray.cancel(ref) }
         for (index, ref) in refs.enumerated() {
           if index % 2 == round % 2 {
-            let error = await Self.error(ray, ref)
+            let error = await ray.error(of: ref)
             #expect(error == nil || error == .taskCancelled)
           } else {
             #expect(try await ray.get(ref) == index * index)
@@ -178,9 +160,12 @@ struct WorkerCancellationTests {
       // Its node has passed the requests on when it answers this.
       _ = await ray.wait([doomed], timeout: .zero)
       kill(process, SIGKILL)
-      for ref in behind.prefix(20) { #expect(await Self.error(ray, ref) == .taskCancelled) }
+      for ref in behind.prefix(20) {
+        let error = await ray.error(of: ref)
+        #expect(error == .taskCancelled, "\(String(describing: error))")
+      }
       #expect(try await ray.get(Array(behind.suffix(20))) == (20..<40).map { $0 * $0 })
-      guard case .workerCrashed? = await Self.error(ray, doomed) else {
+      guard case .workerCrashed? = await ray.error(of: doomed) else {
         Issue.record("the task outlived its process")
         return
       }
