@@ -84,13 +84,6 @@ final class CancellationInbox: @unchecked Sendable {
     }
   }
 
-  /// How a task was asked to stop: nil for not at all, else whether recursively.
-  @inline(__always)
-  func request(for task: TaskHandle) -> Bool? {
-    guard hasAny.load(ordering: .acquiring) else { return nil }
-    return requests.withLock { $0.tasks[task.index] }
-  }
-
   /// Drops the requests for tasks that are not to come any more; costs a look when there are none.
   @inline(__always)
   func forget(where hasEnded: (TaskHandle) -> Bool) {
@@ -101,6 +94,7 @@ final class CancellationInbox: @unchecked Sendable {
     }
   }
 
+  /// Whether a task was asked to stop.
   @inline(__always)
   func concerns(_ task: TaskHandle) -> Bool {
     hasAny.load(ordering: .acquiring) && requests.withLock { $0.tasks[task.index] != nil }

@@ -270,7 +270,10 @@ final class NodeConnection: Pump, Outlet, @unchecked Sendable {
 
   private func take(_ frame: UnsafeRawBufferPointer) throws(FrameError) {
     switch frame[4] {
-    case WorkerFrame.task: tasks.append(try WorkerFrame.decode(task: frame, segment))
+    case WorkerFrame.task:
+      let (command, isCancelled) = try WorkerFrame.decode(task: frame, segment)
+      if isCancelled { worker.cancellation.request(command.task, isRecursive: false) }
+      tasks.append(command)
     case WorkerFrame.roomGranted:
       let (key, offset, _) = try StoreFrame.decode(frame)
       grant = (key, offset)

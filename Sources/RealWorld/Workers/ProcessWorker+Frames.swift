@@ -59,18 +59,19 @@ extension ProcessWorker {
 
   private func send(_ command: WorkerCommand, _ link: SocketLink) {
     var command = command
+    var isCancelled = false
     // The end of an actor is no task: nothing is reported of it.
     if command.task != .none {
-      let isRecursive = worker.cancellation.request(for: command.task)
+      isCancelled = worker.cancellation.concerns(command.task)
       let number = WorkerFrame.number(finishedCount &+ UInt64(underWay.count))
       underWay.append(
         TaskUnderWay(task: command.task, function: command.function, returns: command.returns))
       command.task = number
-      if let isRecursive { cancel(number, isRecursive: isRecursive) }
     }
     let byteCount = WorkerFrame.byteCount(command, home.segment)
     let place = link.reserve(byteCount)
-    WorkerFrame.encode(command, home.segment, byteCount: byteCount, to: place)
+    WorkerFrame.encode(
+      command, home.segment, isCancelled: isCancelled, byteCount: byteCount, to: place)
     link.commit(byteCount)
   }
 

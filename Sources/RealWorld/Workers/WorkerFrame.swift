@@ -8,7 +8,8 @@ import WireFormat
 ///
 ///     16 task       UInt32   its number on this link: those before it, in 31 bits
 ///     20 function   UInt32
-///     24 returns    UInt16, 2 bytes 0
+///     24 returns    UInt16
+///     26 cancelled  UInt8: 1 if it is not to begin, 1 byte 0
 ///     28 objects    UInt32   how many arguments by future
 ///     32 work       UInt64   nanoseconds, of modelled tasks
 ///     40 output     UInt64   bytes of each result, of modelled tasks
@@ -80,8 +81,11 @@ enum WorkerFrame {
   }
 
   /// Writes the frame of a task to `place`, which has `byteCount` bytes.
+  ///
+  /// - Parameter isCancelled: Whether it was asked to stop before it was sent. Later requests go over a
+  ///   link of their own (`CancellationWriter`), which a task could overtake.
   static func encode(
-    _ command: WorkerCommand, _ segment: SharedSegment, byteCount: Int,
+    _ command: WorkerCommand, _ segment: SharedSegment, isCancelled: Bool, byteCount: Int,
     to place: UnsafeMutableRawPointer
   ) {
     FrameHeader(length: byteCount, kind: task, source: nobody, target: nobody).write(to: place)
@@ -93,7 +97,7 @@ enum WorkerFrame {
     }
     store(command.task.index, 16)
     store(command.function.index, 20)
-    store(UInt32(command.returns), 24)
+    store(UInt32(command.returns) | (isCancelled ? 1 << 16 : 0), 24)
     store(UInt32(objects.count), 28)
     store(command.work.nanoseconds, 32)
     store(command.outputSize.bytes, 40)
@@ -117,31 +121,34 @@ enum WorkerFrame {
     }
   }
 
-  /// Reads a task; its arguments lie in a block of the heap that the caller deallocates.
+  /// Reads a task, and whether it is not to begin; its arguments lie in a block of the heap that the
+  /// caller deallocates.
   static func decode(
     task frame: UnsafeRawBufferPointer, _ segment: SharedSegment
-  ) throws(FrameError) -> WorkerCommand {
+  ) throws(FrameError) -> (command: WorkerCommand, isCancelled: Bool) {
     var reader = FrameReader(UnsafeRawBufferPointer(rebasing: frame[FrameHeader.byteCount...]))
     let task = try reader.integer(UInt32.self, "task")
     let function = try reader.integer(UInt32.self, "function")
-    let returns = try reader.integer(UInt32.self, "returns")
+    let returns = try reader.integer(UInt16.self, "returns")
+    let cancelled = try reader.integer(UInt16.self, "cancelled")
     let objectCount = Int(try reader.integer(UInt32.self, "objects"))
     let work = try reader.integer(UInt64.self, "work")
     let output = try reader.integer(UInt64.self, "output")
     let high = try reader.integer(UInt64.self, "identity")
     let low = try reader.integer(UInt64.self, "identity")
     let valueCount = Int(clamping: try reader.integer(UInt64.self, "values"))
-    guard returns <= UInt32(UInt16.max) else {
-      throw FrameError(.aboveLimit, "returns", found: UInt64(returns), expected: 65_535)
+    guard cancelled <= 1 else {
+      throw FrameError(.aboveLimit, "cancelled", found: UInt64(cancelled), expected: 1)
     }
     try reader.require(objectCount * 16, "objects")
     var command = WorkerCommand(
-      task: TaskHandle(task), function: FunctionID(Int(function)), returns: UInt16(returns),
+      task: TaskHandle(task), function: FunctionID(Int(function)), returns: returns,
       work: TimeSpan(nanoseconds: work), outputSize: ByteCount(output), arguments: nil,
       id: TaskID(high: high, low: low))
-    if objectCount == 0 && valueCount == 0 { return command }
-    command.arguments = try arguments(frame, objectCount, valueCount, segment)
-    return command
+    if objectCount > 0 || valueCount > 0 {
+      command.arguments = try arguments(frame, objectCount, valueCount, segment)
+    }
+    return (command, cancelled == 1)
   }
 
   private static func arguments(
