@@ -3,24 +3,25 @@ import RuntimeCore
 /// The form of a recording: a file of blocks, each of one stream.
 ///
 ///     file    = "HELIOREC" version(4) 0(4) block …
-///     block   = "HRB1" stream(4) length(4) flags(4) check(8) record …
+///     block   = "HRB2" stream(4) length(4) flags(2) headCheck(2) check(8) record …
 ///
 /// A stream is what one thread of a process recorded: machines that share one table of tasks. Its
 /// records lie in its blocks in the order in which things happened; a block holds whole inputs with
 /// all their effects, so that a file which ends too early still ends between two inputs. The check
-/// covers the block's head and its records.
+/// covers the block's head and its records; the head's own check tells a wrong length from a file that
+/// was cut off.
 ///
 /// Numbers are little-endian; within records they have seven bits a byte.
 enum RecordingFormat {
   static let magic: [UInt8] = Array("HELIOREC".utf8)
-  static let version: UInt32 = 1
+  static let version: UInt32 = 2
   static let headByteCount = 16
-  static let blockMark: UInt32 = 0x3142_5248
+  static let blockMark: UInt32 = 0x3242_5248
   static let blockHeadByteCount = 24
   /// The last block of its stream.
-  static let endsStream: UInt32 = 1
+  static let endsStream: UInt16 = 1
   /// The last block of the file: what comes before is everything.
-  static let endsFile: UInt32 = 2
+  static let endsFile: UInt16 = 2
   /// Not a stream of machines: which messages there are, and where the recording comes from.
   static let prefaceStream = UInt32.max
   /// A block is written when it is so long.
@@ -28,7 +29,7 @@ enum RecordingFormat {
   /// No block is longer: an input with its effects would have to be.
   static let longestBlock = 1 << 30
 
-  static func check(_ bytes: UnsafeRawBufferPointer, stream: UInt32, flags: UInt32) -> UInt64 {
+  static func check(_ bytes: UnsafeRawBufferPointer, stream: UInt32, flags: UInt16) -> UInt64 {
     var hash: UInt64 = 0x6865_6C69_6F72_6563 ^ UInt64(stream) << 32 ^ UInt64(flags)
     var i = 0
     while i + 8 <= bytes.count {
@@ -44,14 +45,24 @@ enum RecordingFormat {
     return (hash ^ hash >> 32) &* 0xD6E8_FEB8_6659_FD93
   }
 
+  /// The check of a block's head.
+  static func check(stream: UInt32, length: UInt32, flags: UInt16) -> UInt16 {
+    var hash = (UInt64(stream) << 32 | UInt64(length)) &* 0x9E37_79B9_7F4A_7C15
+    hash = (hash ^ hash >> 29 ^ UInt64(flags)) &* 0xD6E8_FEB8_6659_FD93
+    return UInt16(truncatingIfNeeded: hash >> 48)
+  }
+
   /// Fills in the head of a block whose records lie behind room for it.
-  static func sealBlock(_ block: UnsafeMutableRawBufferPointer, stream: UInt32, flags: UInt32) {
+  static func sealBlock(_ block: UnsafeMutableRawBufferPointer, stream: UInt32, flags: UInt16) {
     let records = UnsafeRawBufferPointer(rebasing: block[blockHeadByteCount...])
     block.storeBytes(of: blockMark.littleEndian, toByteOffset: 0, as: UInt32.self)
     block.storeBytes(of: stream.littleEndian, toByteOffset: 4, as: UInt32.self)
+    let length = UInt32(truncatingIfNeeded: records.count)
+    block.storeBytes(of: length.littleEndian, toByteOffset: 8, as: UInt32.self)
+    block.storeBytes(of: flags.littleEndian, toByteOffset: 12, as: UInt16.self)
     block.storeBytes(
-      of: UInt32(truncatingIfNeeded: records.count).littleEndian, toByteOffset: 8, as: UInt32.self)
-    block.storeBytes(of: flags.littleEndian, toByteOffset: 12, as: UInt32.self)
+      of: check(stream: stream, length: length, flags: flags).littleEndian, toByteOffset: 14,
+      as: UInt16.self)
     block.storeBytes(
       of: check(records, stream: stream, flags: flags).littleEndian, toByteOffset: 16,
       as: UInt64.self)

@@ -36,6 +36,9 @@ struct RecordingBlocks {
         "a recording of form \(version); this version of heliostat reads form "
           + "\(RecordingFormat.version)")
     }
+    guard Self.word(file, 12) == 0 else {
+      throw RecordingError(at: 12, "expected four bytes of 0: the file is damaged")
+    }
     position = head
     guard let preface = try Self.next(file, &position),
       preface.stream == RecordingFormat.prefaceStream
@@ -75,7 +78,14 @@ struct RecordingBlocks {
     }
     let stream = word(file, position + 4)
     let length = Int(word(file, position + 8))
-    let flags = word(file, position + 12)
+    let flags = UInt16(truncatingIfNeeded: word(file, position + 12))
+    let headCheck = UInt16(truncatingIfNeeded: word(file, position + 12) >> 16)
+    guard
+      headCheck == RecordingFormat.check(stream: stream, length: UInt32(length), flags: flags)
+    else {
+      throw RecordingError(
+        at: position, "the head of a block does not have its check: the file is damaged")
+    }
     guard length <= RecordingFormat.longestBlock else {
       throw RecordingError(at: position + 8, "a block of \(length) bytes: the file is damaged")
     }

@@ -79,7 +79,7 @@ public struct StreamRecorder: ~Copyable {
   /// Hands on what has been recorded so far. Between two inputs only.
   public mutating func flush() { writeBlock(flags: 0) }
 
-  private mutating func writeBlock(flags: UInt32) {
+  private mutating func writeBlock(flags: UInt16) {
     if writer.count == RecordingFormat.blockHeadByteCount && flags == 0 { return }
     RecordingFormat.sealBlock(
       UnsafeMutableRawBufferPointer(start: writer.base, count: writer.count), stream: stream,

@@ -68,7 +68,7 @@ struct AlteredRecording {
       func word(_ offset: Int) -> UInt32 {
         (0..<4).reduce(0) { $0 | UInt32(bytes[start + offset + $1]) << UInt32(8 * $1) }
       }
-      let (stream, flags) = (word(4), word(12))
+      let (stream, flags) = (word(4), UInt16(truncatingIfNeeded: word(12)))
       let end = start + RecordingFormat.blockHeadByteCount + length
       bytes.withUnsafeMutableBytes {
         RecordingFormat.sealBlock(

@@ -5,7 +5,7 @@ import Testing
 
 @testable import Recording
 
-@Suite("recordings that were altered, cut off or damaged", .timeLimit(.minutes(2)))
+@Suite("recordings that were altered, cut off or damaged", .timeLimit(.minutes(10)))
 struct AlteredTests {
   /// A simulated run of two nodes, with every kind of step.
   private static let recording: [UInt8] = {
@@ -125,23 +125,37 @@ struct AlteredTests {
     #expect(try replay(Array(whole.dropLast(1))).cutBytes > 0)
   }
 
+  private static func blockCount(_ file: UnsafeRawBufferPointer) throws(RecordingError) -> Int {
+    var blocks = try RecordingBlocks(file)
+    var count = 0
+    while try blocks.next() != nil { count += 1 }
+    return count
+  }
+
   @Test("a single wrong bit is found, and the error says where")
   func damaged() throws {
     let whole = Self.recording
+    let blocks = AlteredRecording(whole).blocks()
+    let heads = (blocks.prefix(2) + blocks.suffix(2)).map {
+      $0.start..<($0.start + RecordingFormat.blockHeadByteCount)
+    }
     var random = RandomStream(seed: 2, stream: 1)
-    for _ in 0..<100 {
-      var bytes = whole
-      let position = Int(random.below(UInt64(whole.count)))
-      bytes[position] ^= 1 << UInt8(random.below(8))
-      do {
-        let result = try replay(bytes)
-        // A length that now reaches beyond the file looks like a file that was cut off; the four
-        // bytes behind the version mean nothing.
-        #expect(!result.isComplete || (12..<16).contains(position), "byte \(position)")
-      } catch let error as RecordingError {
-        #expect(error.offset <= position, "byte \(position): \(error)")
+    let anywhere = (0..<20).map { _ in Int(random.below(UInt64(whole.count))) }
+    var bytes = whole
+    // A length that reaches beyond the file must not look like a file that was cut off.
+    for position in ([0..<RecordingFormat.headByteCount] + heads).joined() + anywhere {
+      for bit in 0..<8 {
+        bytes[position] ^= 1 << UInt8(bit)
+        let error = #expect(throws: RecordingError.self, "bit \(bit) of byte \(position)") {
+          try bytes.withUnsafeBytes { file throws(RecordingError) in try Self.blockCount(file) }
+        }
+        #expect((error?.offset ?? 0) <= position, "byte \(position)")
+        bytes[position] ^= 1 << UInt8(bit)
       }
     }
+    #expect(bytes == whole)
+    bytes[whole.count / 3] ^= 1
+    #expect(throws: RecordingError.self) { try replay(bytes) }
   }
 
   @Test("no bytes crash the reader")

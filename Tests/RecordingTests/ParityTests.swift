@@ -6,7 +6,7 @@ import Simulation
 import Testing
 
 /// What the real world does, against what the simulated one does.
-@Suite("parity of the two worlds", .serialized, .timeLimit(.minutes(5)))
+@Suite("parity of the two worlds", .serialized, .timeLimit(.minutes(10)))
 struct ParityTests {
   /// Facts about bytes in memory that others read in place: the simulated world has no bytes.
   private static let facts: Set<String> = ["room-requested", "object-pinned", "object-unpinned"]

@@ -22,7 +22,7 @@ struct RecordingFuzzer {
 
   private struct Block {
     var stream: UInt32
-    var flags: UInt32
+    var flags: UInt16
     var records: [UInt8]
     var stretches: [Stretch] = []
   }
@@ -107,7 +107,9 @@ struct RecordingFuzzer {
   }()
 
   private static let words: [UInt64] = {
-    let reals: [Double] = [.nan, .infinity, -.infinity, -1, 1e300, -1e300, 1e-300, 5e-324, 0]
+    let reals: [Double] = [
+      .nan, .infinity, -.infinity, -1, 1e300, -1e300, 1e-300, .leastNonzeroMagnitude, 0,
+    ]
     return reals.map(\.bitPattern) + extremes
   }()
 

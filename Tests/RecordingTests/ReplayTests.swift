@@ -4,7 +4,7 @@ import RuntimeCore
 import Scheduling
 import Testing
 
-@Suite("recording and replay", .serialized, .timeLimit(.minutes(2)))
+@Suite("recording and replay", .serialized, .timeLimit(.minutes(10)))
 struct ReplayTests {
   @Test("a simulated run replays to the same effects", arguments: UInt64(1)..<9)
   func simulated(seed: UInt64) throws {
