@@ -2,7 +2,7 @@ import Foundation
 import Testing
 
 /// `--record` and `heliostat replay`, as from a terminal.
-@Suite("recordings on the command line", .timeLimit(.minutes(3)))
+@Suite("recordings on the command line", .timeLimit(.minutes(10)))
 struct CommandLineReplayTests {
   private static let quick = Sandbox.base.replacing("500ms", with: "1ms")
 

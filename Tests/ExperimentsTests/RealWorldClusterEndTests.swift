@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-@Suite("How heliostat cluster ends", .serialized, .timeLimit(.minutes(2)))
+@Suite("How heliostat cluster ends", .serialized, .timeLimit(.minutes(10)))
 struct RealWorldClusterEndTests {
   private struct Started {
     let cluster: Running

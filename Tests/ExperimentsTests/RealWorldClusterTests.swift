@@ -97,7 +97,7 @@ import Testing
 
   @Test(
     "SIGKILL of a driver: the nodes say so and let go of all that it had, and the next one works",
-    .timeLimit(.minutes(2)),
+    .timeLimit(.minutes(10)),
     arguments: [
       "generator: independent\nwith: {tasks: 20000, window: 400, duration: 20ms, output-size: 1MB}",
       "program: parameter-server\nwith: {workers: 3, shards: 2, steps: 20000, dimension: 2000}",
@@ -125,7 +125,7 @@ import Testing
 
   @Test(
     "SIGKILL of a node with a driver: what the driver had on other nodes goes, and the next one works",
-    .timeLimit(.minutes(2)))
+    .timeLimit(.minutes(10)))
   func killedNodeOfDriver() throws {
     let workload =
       "generator: independent\nwith: {tasks: 20000, window: 400, duration: 20ms, output-size: 1MB}"

@@ -2,7 +2,7 @@ import Foundation
 import Testing
 
 /// `--workers processes`, as from a terminal.
-@Suite(.serialized, .timeLimit(.minutes(2))) struct WorkerProcessCommandTests {
+@Suite(.serialized, .timeLimit(.minutes(10))) struct WorkerProcessCommandTests {
   /// A run of some seconds: tasks of 20 ms.
   private static let load = """
     experiment: load

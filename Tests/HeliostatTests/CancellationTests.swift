@@ -6,7 +6,7 @@ import Synchronization
 import Testing
 
 /// Cancellation and time limits through the API: each program in both worlds.
-@Suite("Cancellation", .timeLimit(.minutes(2)))
+@Suite("Cancellation", .timeLimit(.minutes(10)))
 struct CancellationTests {
   enum World: CaseIterable { case simulated, real }
 

@@ -4,7 +4,7 @@ import RealWorld
 import Testing
 
 /// What a driver leaves behind, through the API.
-@Suite("The end of a driver", .timeLimit(.minutes(2)))
+@Suite("The end of a driver", .timeLimit(.minutes(10)))
 struct DriverEndTests {
   @Test(
     "Queued tasks, actors and large objects of a program that ended are gone; the next one works")

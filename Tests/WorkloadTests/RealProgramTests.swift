@@ -19,7 +19,7 @@ private func runReally(
   return sink
 }
 
-@Suite("programs in the real world", .serialized, .timeLimit(.minutes(2)))
+@Suite("programs in the real world", .serialized, .timeLimit(.minutes(10)))
 struct RealProgramTests {
   @Test("evolution strategies learn the same policies as in the simulated world")
   func learningES() async throws {

@@ -263,7 +263,7 @@ extension NodeCore {
 
   mutating func letGo(_ value: StoredValue) {
     if value.form == .segment || value.form == .onDisk {
-      try? memory.delete(value.key)
+      _ = try? memory.delete(value.key)
     } else {
       value.deallocate()
     }

@@ -91,7 +91,7 @@ private final class NodeProcesses: @unchecked Sendable {
 }
 
 /// Nodes that are killed while a large object is on its way.
-@Suite(.serialized, .timeLimit(.minutes(4))) struct KilledTransferTests {
+@Suite(.serialized, .timeLimit(.minutes(10))) struct KilledTransferTests {
   private static let numbers = 6_000_000
   private static let total = Double(numbers) * Double(numbers - 1) / 2
 

@@ -7,7 +7,7 @@ import RealWorld
 import RuntimeCore
 import Testing
 
-@Suite("Who keeps the functions of a cluster", .timeLimit(.minutes(1)))
+@Suite("Who keeps the functions of a cluster", .timeLimit(.minutes(10)))
 struct LibraryOwnershipTests {
   private struct Functions {
     let library = FunctionLibrary()

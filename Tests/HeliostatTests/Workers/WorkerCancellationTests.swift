@@ -5,7 +5,7 @@ import RealWorld
 import Testing
 import WorkerFixture
 
-@Suite("Cancellation of what workers run", .serialized, .timeLimit(.minutes(2)))
+@Suite("Cancellation of what workers run", .serialized, .timeLimit(.minutes(10)))
 struct WorkerCancellationTests {
   enum Kind: CaseIterable { case threads, processes }
 

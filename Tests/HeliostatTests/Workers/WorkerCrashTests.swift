@@ -6,7 +6,7 @@ import RuntimeCore
 import Testing
 import WorkerFixture
 
-@Suite("Worker processes that end", .serialized, .timeLimit(.minutes(2)))
+@Suite("Worker processes that end", .serialized, .timeLimit(.minutes(10)))
 struct WorkerCrashTests {
   private func crash(_ error: any Error) -> String? {
     if case .workerCrashed(let text)? = error as? RuntimeError { text } else { nil }

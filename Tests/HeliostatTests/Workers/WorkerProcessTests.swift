@@ -5,7 +5,7 @@ import RealWorld
 import Testing
 import WorkerFixture
 
-@Suite("Workers as processes", .serialized, .timeLimit(.minutes(2)))
+@Suite("Workers as processes", .serialized, .timeLimit(.minutes(10)))
 struct WorkerProcessTests {
   @Test("Tasks run in processes of their own, with arguments by value and by future")
   func tasks() async throws {

@@ -7,7 +7,7 @@ import WireFormat
 @testable import RealWorld
 
 /// What a node keeps of programs that have gone.
-@Suite("Programs that come and go", .serialized, .timeLimit(.minutes(2)))
+@Suite("Programs that come and go", .serialized, .timeLimit(.minutes(10)))
 struct ComeAndGoTests {
   @Test("Programs on threads by the dozen: their places and rings serve those that come later")
   func threads() async throws {

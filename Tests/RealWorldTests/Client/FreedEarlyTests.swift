@@ -4,7 +4,7 @@ import Testing
 
 @testable import RealWorld
 
-@Suite("Futures that a program gives up", .timeLimit(.minutes(2)))
+@Suite("Futures that a program gives up", .timeLimit(.minutes(10)))
 struct FreedEarlyTests {
   @Test("A result that comes after its future was freed is not taken for another task's")
   func freedBeforeItCame() async throws {

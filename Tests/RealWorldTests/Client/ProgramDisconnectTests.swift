@@ -5,7 +5,7 @@ import WireFormat
 
 @testable import RealWorld
 
-@Suite("Programs whose node is gone", .timeLimit(.minutes(1)))
+@Suite("Programs whose node is gone", .timeLimit(.minutes(10)))
 struct ProgramDisconnectTests {
   /// A way that notices only when something is sent that nobody is there.
   private final class DeadOutlet: Outlet, @unchecked Sendable {

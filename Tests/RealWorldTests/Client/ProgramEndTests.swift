@@ -4,7 +4,7 @@ import Testing
 
 @testable import RealWorld
 
-@Suite("Programs on a real node", .timeLimit(.minutes(2)))
+@Suite("Programs on a real node", .timeLimit(.minutes(10)))
 struct ProgramEndTests {
   @Test("A thousand programs, each waiting for a task of its own, go through two workers")
   func nested() async throws {

@@ -154,7 +154,7 @@ private final class Trigger: BulkCarrier {
   }
 }
 
-@Suite("Objects between nodes", .timeLimit(.minutes(2)))
+@Suite("Objects between nodes", .timeLimit(.minutes(10)))
 struct BulkTransferTests {
   private static let mebibyte = 1 << 20
 

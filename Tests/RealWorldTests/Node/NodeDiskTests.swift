@@ -5,7 +5,7 @@ import Testing
 
 @testable import RealWorld
 
-@Suite("A real node and its disk", .timeLimit(.minutes(2)))
+@Suite("A real node and its disk", .timeLimit(.minutes(10)))
 struct NodeDiskTests {
   private static let mebibyte = 1 << 20
 

@@ -4,7 +4,7 @@ import Testing
 
 @testable import RealWorld
 
-@Suite("The store of a real node under pressure", .timeLimit(.minutes(2)))
+@Suite("The store of a real node under pressure", .timeLimit(.minutes(10)))
 struct NodeStoreTests {
   private static let mebibyte = 1 << 20
 

@@ -4,7 +4,7 @@ import Testing
 
 @testable import RealWorld
 
-@Suite("Values on a real node", .timeLimit(.minutes(2)))
+@Suite("Values on a real node", .timeLimit(.minutes(10)))
 struct NodeValueTests {
   /// Around every border between forms: in the record, in a block, asked for, in the segment.
   static let sizes = [

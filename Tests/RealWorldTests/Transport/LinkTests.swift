@@ -11,7 +11,7 @@ func temporaryPath() -> String {
   "/tmp/heliostat-test-\(getpid())-\(UInt32.random(in: 0 ... .max)).sock"
 }
 
-@Suite(.timeLimit(.minutes(2))) struct LinkTests {
+@Suite(.timeLimit(.minutes(10))) struct LinkTests {
   enum Carrier: CaseIterable { case tcp, unix, tls, secret }
 
   static func site(_ carrier: Carrier) async throws -> Site {

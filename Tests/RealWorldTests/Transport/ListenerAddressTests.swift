@@ -6,7 +6,7 @@ import Testing
 
 @testable import RealWorld
 
-@Suite(.timeLimit(.minutes(2))) struct ListenerAddressTests {
+@Suite(.timeLimit(.minutes(10))) struct ListenerAddressTests {
   static func listen(
     _ endpoint: Endpoint, _ configuration: TransportConfiguration = TransportConfiguration()
   ) async throws -> Listener {

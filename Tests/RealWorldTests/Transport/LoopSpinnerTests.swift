@@ -6,7 +6,7 @@ import Testing
 
 @testable import RealWorld
 
-@Suite(.timeLimit(.minutes(2))) struct LoopSpinnerTests {
+@Suite(.timeLimit(.minutes(10))) struct LoopSpinnerTests {
   /// Has work when another thread says so; tells when it was parked.
   final class Source: SpinSource, @unchecked Sendable {
     let work = Atomic(0)

@@ -4,7 +4,7 @@ import Testing
 
 @testable import RealWorld
 
-@Suite("The link that tells a worker process what is to stop", .timeLimit(.minutes(1)))
+@Suite("The link that tells a worker process what is to stop", .timeLimit(.minutes(10)))
 struct CancellationLinkTests {
   private struct Request: Equatable {
     var number: UInt32
