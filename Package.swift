@@ -43,10 +43,11 @@ let package = Package(
       name: "Simulation", dependencies: ["Primitives", "Scheduling", "RuntimeCore", "Recording"]),
     .target(name: "WireFormat", dependencies: ["Primitives", "RuntimeCore"]),
     // MARK: The world of processes, sockets and shared memory.
+    .target(name: "CStreamingCopy"),
     .target(
       name: "RealWorld",
       dependencies: [
-        "Primitives", "Scheduling", "RuntimeCore", "WireFormat", "Recording",
+        "Primitives", "Scheduling", "RuntimeCore", "WireFormat", "Recording", "CStreamingCopy",
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "NIOPosix", package: "swift-nio"),
         .product(name: "NIOSSL", package: "swift-nio-ssl"),

@@ -92,7 +92,7 @@ public final class LoopClient: TaskExecutor, ClientHost, LinkDelegate, @unchecke
     _ program: @escaping @Sendable (Client) async throws -> Result
   ) async throws -> Result {
     let client = self.client!
-    let task = Task(executorPreference: self) { [self] in
+    let task = Task(executorPreference: self) {
       let result = await Swift.Result.capturing { try await program(client) }
       client.flushFreed()
       _ = client.endTurn()

@@ -158,15 +158,16 @@ public final class NodeProcess: @unchecked Sendable {
         door.process = process
       }.get()
       try await process.connectToEarlierMembers()
+      let isHead = options.head == nil
       // Only now: whoever hears of this node can reach it.
       try await loop.submit {
         try shell.start()
         host.attach(shell)
         process.takesPart = true
-        if options.head != nil {
-          process.tell(NodeID(0), .ready(process.node))
-        } else {
+        if isHead {
           process.watchForSilence()
+        } else {
+          process.tell(NodeID(0), .ready(process.node))
         }
       }.get()
       return process

@@ -24,6 +24,26 @@ import Testing
     }
   }
 
+  @Test("Copies past the caches are whole wherever source and target begin")
+  func streaming() {
+    let copier = ParallelCopy(threads: 2, threshold: 1, streamingThreshold: 1, chunk: 20_000)
+    let source = pattern(1, 70_000)
+    for (from, to, count) in [
+      (0, 0, 65_536), (1, 0, 60_001), (0, 1, 60_001), (3, 15, 50_000), (7, 16, 127), (5, 9, 129),
+      (0, 31, 5), (2, 1, 15), (0, 0, 128), (8, 8, 16),
+    ] {
+      var target = [UInt8](repeating: 0xAA, count: 70_000)
+      source.withUnsafeBytes { source in
+        target.withUnsafeMutableBytes {
+          copier.copy(source.baseAddress! + from, to: $0.baseAddress! + to, count: count)
+        }
+      }
+      #expect(target[to..<(to + count)].elementsEqual(source[from..<(from + count)]))
+      #expect(target[..<to].allSatisfy { $0 == 0xAA })
+      #expect(target[(to + count)...].allSatisfy { $0 == 0xAA })
+    }
+  }
+
   @Test("Writing to a segment makes the pages that it needs, at odd places too")
   func writes() throws {
     let copier = ParallelCopy(threads: 2, threshold: 1 << 20, chunk: 1_500_000)
