@@ -34,18 +34,17 @@ struct CancellationTests {
   func queued(world: World) async throws {
     let library = FunctionLibrary()
     let double = library.remote("double") { (x: Int) in 2 * x }
-    let slow = library.program("slow") { (ray: Session) in
-      await ray.sleep(.milliseconds(50))
-      return 1
-    }
+    let gate = Counter()
+    let held = held(by: gate, 1, library)
     try await run(world, cpus: 1, library) { ray in
-      let blocker = ray.submit(slow)
+      let blocker = ray.submit(held)
       let waiting = ray.submit(double, .ref(blocker))
       let kept = ray.submit(double, .ref(blocker))
       let dependent = ray.submit(double, .ref(waiting))
       ray.cancel(waiting)
       #expect(await ray.error(of: waiting) == .taskCancelled)
       #expect(await ray.error(of: dependent) == .taskCancelled)
+      gate.value.store(1, ordering: .releasing)
       equal(try await ray.get(kept), 2)
       ray.cancel(kept)
       equal(try await ray.get(ray.submit(double, .ref(kept))), 4)
@@ -106,10 +105,8 @@ struct CancellationTests {
     arguments: World.allCases)
   func method(world: World) async throws {
     let library = FunctionLibrary()
-    let slow = library.program("slow") { (ray: Session) in
-      await ray.sleep(.milliseconds(30))
-      return 10
-    }
+    let gate = Counter()
+    let held = held(by: gate, 10, library)
     let log = library.actorClass("log") { [Int]() }
     let add = library.method("add", of: log) { (state: inout [Int], x: Int) in
       state.append(x)
@@ -117,13 +114,14 @@ struct CancellationTests {
     }
     try await run(world, cpus: 2, library) { ray in
       let actor = ray.create(log)
-      let gate = ray.submit(slow)
+      let ten = ray.submit(held)
       let calls = [
-        ray.call(actor, add, .value(1)), ray.call(actor, add, .ref(gate)),
+        ray.call(actor, add, .value(1)), ray.call(actor, add, .ref(ten)),
         ray.call(actor, add, .value(2)), ray.call(actor, add, .value(3)),
       ]
       ray.cancel(calls[2])
       #expect(await ray.error(of: calls[2]) == .taskCancelled)
+      gate.value.store(1, ordering: .releasing)
       equal(try await ray.get(calls[3]), [1, 10, 3])
     }
   }
@@ -155,17 +153,28 @@ struct CancellationTests {
     let value = Atomic<Int>(0)
   }
 
+  /// A program that ends with `result` when the counter is no longer 0, or when it is cancelled: what
+  /// a test does before that, it does in time on any machine.
+  private func held(
+    by gate: Counter, _ result: Int, _ library: FunctionLibrary
+  ) -> RemoteFunction<Int> {
+    library.program("held") { (ray: Session) in
+      while gate.value.load(ordering: .acquiring) == 0, !TaskContext.isCancelled {
+        await ray.sleep(.milliseconds(1))
+      }
+      return result
+    }
+  }
+
   @Test(
     "Time limits of get and wait pass in both worlds, and cancel nothing",
     arguments: World.allCases)
   func timeouts(world: World) async throws {
     let library = FunctionLibrary()
-    let slow = library.program("slow") { (ray: Session) in
-      await ray.sleep(.milliseconds(60))
-      return 3
-    }
+    let gate = Counter()
+    let held = held(by: gate, 3, library)
     try await run(world, cpus: 1, library) { ray in
-      let task = ray.submit(slow)
+      let task = ray.submit(held)
       for limit in [TimeSpan.zero, .milliseconds(2)] {
         await #expect(throws: RuntimeError.getTimedOut(after: limit)) {
           try await ray.get(task, timeout: limit)
@@ -175,6 +184,7 @@ struct CancellationTests {
         let (known, unknown) = await ray.wait([task], timeout: limit, fetch: false)
         #expect(known.isEmpty && unknown == [task])
       }
+      gate.value.store(1, ordering: .releasing)
       equal(try await ray.get(task, timeout: .seconds(60)), 3)
       let (ready, rest) = await ray.wait([task], timeout: .zero)
       #expect(ready == [task] && rest.isEmpty)
