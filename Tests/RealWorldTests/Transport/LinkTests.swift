@@ -168,6 +168,7 @@ func temporaryPath() -> String {
     let loop = MultiThreadedEventLoopGroup.singleton.next()
     let link = Connector.connect(
       to: .unix(path: path), on: loop, as: driver,
+      configuration: TransportConfiguration().patient,
       retry: RetryPolicy(attempts: 10_000, firstPause: .milliseconds(1)), logger: log.logger,
       delegate: Recorder(loop))
     await log.line(containing: "trying again")
@@ -190,6 +191,7 @@ func temporaryPath() -> String {
     func connect(patience: TimeSpan) async throws -> SocketLink {
       try await Connector.connect(
         to: site.listener.endpoint, on: site.clientLoop, as: driver,
+        configuration: site.configuration,
         retry: RetryPolicy(attempts: 1, firstPause: .milliseconds(1), patience: patience),
         logger: site.log.logger, delegate: Recorder(site.clientLoop)
       ).get()

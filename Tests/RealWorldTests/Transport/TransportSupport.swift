@@ -183,6 +183,7 @@ final class Site: Sendable {
     let group = MultiThreadedEventLoopGroup.singleton
     let (loop, clientLoop) = (group.next(), group.next())
     let accepted = Accepted()
+    let configuration = configuration.patient
     self.loop = loop
     self.clientLoop = clientLoop
     self.accepted = accepted
@@ -204,7 +205,8 @@ final class Site: Sendable {
     good = try await Site.patiently { [listener, log, goodRecorder] in
       try await Connector.connect(
         to: listener.endpoint, on: clientLoop, as: driver,
-        configuration: client ?? configuration, logger: log.logger, delegate: goodRecorder
+        configuration: client?.patient ?? configuration, logger: log.logger,
+        delegate: goodRecorder
       ).get()
     }
   }
@@ -234,7 +236,8 @@ final class Site: Sendable {
     let recorder = Recorder(clientLoop)
     let link = try await Connector.connect(
       to: listener.endpoint, on: clientLoop, as: hello,
-      configuration: configuration ?? self.configuration, retry: .once, logger: log.logger,
+      configuration: configuration?.patient ?? self.configuration, retry: .once,
+      logger: log.logger,
       delegate: recorder, version: version
     ).get()
     return (link, recorder)
@@ -350,6 +353,16 @@ struct RawPeer: ~Copyable {
 }
 
 extension TransportConfiguration {
+  /// With times that a handshake keeps on a loaded machine too, behind a thousand others on its loop;
+  /// those that a test has set stay.
+  var patient: TransportConfiguration {
+    let usual = TransportConfiguration()
+    return with {
+      if $0.handshakeTimeout == usual.handshakeTimeout { $0.handshakeTimeout = .seconds(60) }
+      if $0.connectTimeout == usual.connectTimeout { $0.connectTimeout = .seconds(60) }
+    }
+  }
+
   func with(_ change: (inout TransportConfiguration) -> Void) -> TransportConfiguration {
     var copy = self
     change(&copy)
