@@ -2,10 +2,12 @@ import Glibc
 
 @testable import RealWorld
 
-/// A certificate for localhost and 127.0.0.1 that signs itself, valid for a hundred years, with
-/// its key: for tests alone. Made with
-/// `openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 36500
-/// -subj /CN=localhost -addext subjectAltName=DNS:localhost,IP:127.0.0.1`.
+/// A certificate for localhost and 127.0.0.1 that signs itself, with its key: for tests alone. It is
+/// valid from 2000 to 2200, because the clock of a machine that runs tests may be wrong by years.
+///
+/// Made with `openssl req -new` (of a key on the curve prime256v1, `CN=localhost`) and
+/// `openssl ca -selfsign -startdate 20000101000000Z -enddate 22000101000000Z`, with the extension
+/// `subjectAltName=DNS:localhost,IP:127.0.0.1`.
 enum TestCertificate {
   static let certificateFile = write(certificate, "cert")
   static let keyFile = write(key, "key")
@@ -33,15 +35,15 @@ enum TestCertificate {
 
   static let certificate = """
     -----BEGIN CERTIFICATE-----
-    MIIBmzCCAUGgAwIBAgIUG0/XQlQqwPPNXD6TQGgTzOwqAIYwCgYIKoZIzj0EAwIw
-    FDESMBAGA1UEAwwJbG9jYWxob3N0MCAXDTI2MTEyMTAwMzYyNFoYDzIxMjYxMDI4
-    MDAzNjI0WjAUMRIwEAYDVQQDDAlsb2NhbGhvc3QwWTATBgcqhkjOPQIBBggqhkjO
+    MIIBmzCCAUGgAwIBAgIUJm3Ssr9RGLpqXsOw6VwVNnD0DNMwCgYIKoZIzj0EAwIw
+    FDESMBAGA1UEAwwJbG9jYWxob3N0MCAXDTAwMDEwMTAwMDAwMFoYDzIyMDAwMTAx
+    MDAwMDAwWjAUMRIwEAYDVQQDDAlsb2NhbGhvc3QwWTATBgcqhkjOPQIBBggqhkjO
     PQMBBwNCAAS5dM8an9QC8alhppQgo2pdgtUW9diPBniWJNJHAxQv4+B/dUh47ymD
     O8jjiTLkiZgv053nKFRFmTnHEryWjIlIo28wbTAdBgNVHQ4EFgQU4UvDG1ashQ6Z
     CL+bqDeRN+1ap4cwHwYDVR0jBBgwFoAU4UvDG1ashQ6ZCL+bqDeRN+1ap4cwDwYD
     VR0TAQH/BAUwAwEB/zAaBgNVHREEEzARgglsb2NhbGhvc3SHBH8AAAEwCgYIKoZI
-    zj0EAwIDSAAwRQIgLgElmabmQoc/t1DY9FcTRn4um+pTZJZOzAHlqRIVyU4CIQDc
-    m2Y6zE/q7Q6ms4oG3BUPVoC40DQS8JT5QEPlMtXfsQ==
+    zj0EAwIDSAAwRQIgYfUwIw09neGgSIdt7PSoLRhcSFMfAvuK1M/EfNe5cvUCIQCw
+    LS7NuAbaWJVTVx0ncbDHKMM792gu1ztsd1M9CzLQsA==
     -----END CERTIFICATE-----
 
     """
