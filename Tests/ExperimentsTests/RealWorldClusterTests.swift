@@ -310,6 +310,7 @@ import Testing
   /// What a process has in shared memory.
   static func segments(of process: Int32) -> [String] {
     let names = (try? FileManager.default.contentsOfDirectory(atPath: "/dev/shm")) ?? []
-    return names.filter { $0.contains("\(process)") }
+    // Not the number alone: those of others may contain it, and so may what is random in a name.
+    return names.filter { $0.contains("-\(process)-") }
   }
 }

@@ -20,18 +20,39 @@ import Testing
     return fstat(file, &status) == 0 ? Int(status.st_blksize) : 0
   }
 
+  /// The devices of all file systems that this process sees, as `major:minor`; proc(5).
+  private static func mountedDevices() throws -> Set<Substring> {
+    let lines = try String(contentsOfKernelFile: "/proc/self/mountinfo").split(separator: "\n")
+    return Set(lines.compactMap { $0.split(separator: " ").dropFirst(2).first })
+  }
+
+  /// As the kernel writes it there; makedev(3).
+  private static func name(ofDevice device: dev_t) -> Substring {
+    let major = device >> 8 & 0xFFF | device >> 32 & ~0xFFF
+    let minor = device & 0xFF | device >> 12 & ~0xFF
+    return "\(major):\(minor)"
+  }
+
+  @Test("The file system of a file is found among those that are mounted")
+  func mounted() throws {
+    var status = stat()
+    #expect(stat("/proc/self", &status) == 0)
+    #expect(try Self.mountedDevices().contains(Self.name(ofDevice: status.st_dev)))
+  }
+
   @Test(
     "A file made with the right to mount, or in a namespace without it, is this user's alone",
     .enabled(if: isAllowed && opens(mayMount: false), "needs user namespaces"),
     arguments: [true, false])
   func ownership(mayMount: Bool) throws {
-    let mounts = try String(contentsOfKernelFile: "/proc/self/mounts")
     let file = try HugePageFile.open(byteCount: 4 << 20, mayMount: mayMount)
     defer { close(file) }
-    #expect(try String(contentsOfKernelFile: "/proc/self/mounts") == mounts)
     #expect(fcntl(file, F_GETFD) == FD_CLOEXEC)
     var status = stat()
     #expect(fstat(file, &status) == 0)
+    // Others may mount at the same time; its own file system is mounted nowhere.
+    let mounts = try Self.mountedDevices()
+    #expect(!mounts.isEmpty && !mounts.contains(Self.name(ofDevice: status.st_dev)))
     #expect(status.st_uid == geteuid() && status.st_mode & 0o777 == 0o600 && status.st_nlink == 0)
     // It takes what it was made for, and no more.
     #expect(Fallocate.run(file, 0, 4 << 20) == nil)

@@ -75,9 +75,11 @@ import Testing
     defer { directory.remove() }
     let name = "heliostat-\(getuid())-1-abc"
     directory.touch(name)
-    let descriptor = open("\(directory.path)/\(name)", O_RDWR)
+    let descriptor = open("\(directory.path)/\(name)", O_RDWR | O_CLOEXEC)
     #expect(flock(descriptor, LOCK_EX) == 0)
     #expect(SharedSegment.removeAbandoned(in: directory.path) == [])
+    // Not by closing alone: a process that another test is just starting has the descriptor too.
+    #expect(flock(descriptor, LOCK_UN) == 0)
     close(descriptor)
     #expect(SharedSegment.removeAbandoned(in: directory.path) == [name])
   }
