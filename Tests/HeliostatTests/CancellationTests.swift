@@ -153,8 +153,8 @@ struct CancellationTests {
     let value = Atomic<Int>(0)
   }
 
-  /// A program that ends with `result` when the counter is no longer 0, or when it is cancelled: what
-  /// a test does before that, it does in time on any machine.
+  /// A program that ends with `result` when the counter is no longer 0, or when it is cancelled.
+  /// What a test does before that, it does in time on any machine.
   private func held(
     by gate: Counter, _ result: Int, _ library: FunctionLibrary
   ) -> RemoteFunction<Int> {
