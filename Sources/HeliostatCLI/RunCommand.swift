@@ -43,9 +43,14 @@ struct RunCommand: ParsableCommand {
   @Option(
     help: ArgumentHelp(
       "The result's folder; Results/<experiment> by default, with -real for the real world.",
-      discussion: "An earlier result there is replaced, anything else is left alone.",
-      valueName: "folder"))
+      discussion: """
+        An earlier result there is replaced by the same run's, which says the same. Any other is \
+        kept and renamed to <folder>.1, .2 and so on. Anything else is left alone.
+        """, valueName: "folder"))
   var out: String?
+
+  @Flag(help: "Remove an earlier result in the folder instead of renaming it.")
+  var overwrite = false
 
   @Option(parsing: .unconditional, help: "Runs side by side; the number of cores by default.")
   var threads: Int?
@@ -125,8 +130,13 @@ struct RunCommand: ParsableCommand {
       result, seeds: runner.seeds, command: CommandLine.arguments, startedAt: startedAt,
       published: published)
     let directory = try report.directory(target)
-    try directory.commit(report.manifest)
-    json ? try printJSON(report) : printTables(report, directory)
+    let earlier = try directory.commit(report.manifest, overwriting: overwrite)
+    if json {
+      try printJSON(report)
+      if let text = Self.text(earlier) { log.notice("\(text)") }
+    } else {
+      printTables(report, directory, earlier)
+    }
     if !result.isComplete { throw ExitCode(130) }
     if !report.passed { throw ExitCode(1) }
   }
@@ -234,7 +244,19 @@ struct RunCommand: ParsableCommand {
     }
   }
 
-  private func printTables(_ report: ExperimentReport, _ directory: ResultDirectory) {
+  /// What became of a result that was there before.
+  private static func text(_ earlier: ResultDirectory.Earlier) -> String? {
+    switch earlier {
+    case .absent: nil
+    case .same: "An earlier result of the same run was there; it said the same and was replaced."
+    case .kept(let path): "The earlier result there was another run's; it is in \(path) now."
+    case .removed: "The earlier result there was another run's and was removed (--overwrite)."
+    }
+  }
+
+  private func printTables(
+    _ report: ExperimentReport, _ directory: ResultDirectory, _ earlier: ResultDirectory.Earlier
+  ) {
     for table in ResultTable.tables(report.rows, published: report.published) {
       print(table.terminalText)
     }
@@ -251,6 +273,7 @@ struct RunCommand: ParsableCommand {
     print("\(verdict(report)) in \(Quantity.text(report.result.wallSeconds, unit: "s")).")
     if let record { print("Recordings in \(record): heliostat replay \(record)") }
     print("Results in \(directory.path)")
+    if let text = Self.text(earlier) { print(text) }
     print("Open \(directory.path)/report.html in a browser.")
   }
 

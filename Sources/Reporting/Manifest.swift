@@ -154,6 +154,14 @@ public struct Manifest: Codable, Sendable, Hashable {
     self.files = files
   }
 
+  /// True when both are of one deterministic run: the same file, settings, seeds and versions, and
+  /// the same fingerprints. What was measured in wall time has none, and is never the same twice.
+  public func isSameRun(as other: Manifest) -> Bool {
+    !fingerprints.isEmpty && fingerprints == other.fingerprints && experiment == other.experiment
+      && workload == other.workload && seeds == other.seeds
+      && configuration == other.configuration && versions == other.versions
+  }
+
   /// The manifest as JSON: keys sorted, indented, ending in a line feed.
   public func json() throws -> String {
     let encoder = JSONEncoder()

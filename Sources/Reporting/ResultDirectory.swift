@@ -25,14 +25,29 @@ public enum ResultDirectoryError: Error, CustomStringConvertible, LocalizedError
 ///
 /// The files go into a hidden sibling first, which then takes the target's name. Whatever stops the
 /// program in between, the target is the old result, the new one, or (between two renames) absent;
-/// never a mixture. A directory that holds anything but an earlier result is left alone.
+/// never a mixture. A directory that holds anything but an earlier result is left alone. An earlier
+/// result that says something else is kept: it makes room under a number, as `result.1`.
 public struct ResultDirectory: Sendable {
+  /// What became of the result that lay where a new one was written.
+  public enum Earlier: Sendable, Hashable {
+    /// There was none.
+    case absent
+    /// It was the same run's and said the same, so the new one took its place.
+    case same
+    /// It said something else and lies at this path now.
+    case kept(path: String)
+    /// It said something else and was removed on request.
+    case removed
+  }
+
   /// The absolute path of the directory.
   public let path: String
   public private(set) var names: [String] = []
   private var contents: [String: Data] = [:]
 
   public static let manifestName = "manifest.json"
+  public static let rowsName = "rows.csv"
+  public static let checksName = "checks.json"
 
   public init(path: String) {
     let current = FileManager.default.currentDirectoryPath
@@ -55,12 +70,15 @@ public struct ResultDirectory: Sendable {
 
   /// Throws what `commit` would throw for the target as it is now, so that a long run can be
   /// refused before it starts.
-  public func check() throws {
+  public func check() throws { _ = try earlier() }
+
+  /// The manifest of the result that is there, or nil; throws if the target cannot be written to.
+  private func earlier() throws -> Manifest? {
     let manager = FileManager.default
     var isDirectory: ObjCBool = false
     guard manager.fileExists(atPath: path, isDirectory: &isDirectory) else {
       try checkParent()
-      return
+      return nil
     }
     guard isDirectory.boolValue else {
       throw ResultDirectoryError.notAResult(path: path, reason: "it is a file")
@@ -73,7 +91,7 @@ public struct ResultDirectory: Sendable {
     }
     if found.isEmpty {
       try checkParent()
-      return
+      return nil
     }
     let file = path + "/" + Self.manifestName
     guard let data = manager.contents(atPath: file),
@@ -88,6 +106,7 @@ public struct ResultDirectory: Sendable {
         path: path, reason: "it holds \(foreign), which no run wrote")
     }
     try checkParent()
+    return manifest
   }
 
   /// The nearest parent that exists must be a directory that can be written to.
@@ -105,9 +124,13 @@ public struct ResultDirectory: Sendable {
   }
 
   /// Writes everything, with the manifest, and puts it in place. Missing parents are created.
+  ///
+  /// - Parameter overwriting: remove an earlier result also when it says something else.
+  /// - Returns: what became of an earlier result.
   /// - Throws: `ResultDirectoryError`; the target is then as it was.
-  public func commit(_ manifest: Manifest) throws {
-    try check()
+  @discardableResult
+  public func commit(_ manifest: Manifest, overwriting: Bool = false) throws -> Earlier {
+    let earlier = try earlier()
     let manager = FileManager.default
     let url = URL(fileURLWithPath: path)
     let parent = url.deletingLastPathComponent().path
@@ -133,17 +156,58 @@ public struct ResultDirectory: Sendable {
     do {
       var manifest = manifest
       manifest.files = names.sorted()
-      try write(Data(try manifest.json().utf8), to: "\(partial)/\(Self.manifestName)")
+      let text = try manifest.json()
+      try write(Data(text.utf8), to: "\(partial)/\(Self.manifestName)")
       for name in names { try write(contents[name] ?? Data(), to: "\(partial)/\(name)") }
-      try replace(with: partial, keeping: previous)
+      guard let earlier else {
+        try replace(with: partial, keeping: previous)
+        // An empty directory.
+        try? manager.removeItem(atPath: previous)
+        return .absent
+      }
+      // Numbers and texts may have another type when they are read: so the new one is read too.
+      let isSame = saysTheSame(try Manifest(json: text), earlier)
+      if isSame || overwriting {
+        try replace(with: partial, keeping: previous)
+        try? manager.removeItem(atPath: previous)
+        return isSame ? .same : .removed
+      }
+      let kept = try numbered(in: parent)
+      try replace(with: partial, keeping: kept)
+      return .kept(path: kept)
     } catch {
       // The error that is being thrown says more than a failure to tidy up would.
       try? manager.removeItem(atPath: partial)
       throw error
     }
-    try? manager.removeItem(atPath: previous)
   }
 
+  /// True when nothing is lost with the earlier result that the new one does not show.
+  private func saysTheSame(_ manifest: Manifest, _ earlier: Manifest) -> Bool {
+    guard manifest.isSameRun(as: earlier),
+      Set(earlier.files).isSubset(of: manifest.files)
+    else { return false }
+    // All else follows from these and from the run.
+    for name in [Self.rowsName, Self.checksName] {
+      if FileManager.default.contents(atPath: "\(path)/\(name)") != contents[name] { return false }
+    }
+    return true
+  }
+
+  /// Where an earlier result goes: `result.1`, or above the highest number that is there.
+  private func numbered(in parent: String) throws -> String {
+    let prefix = URL(fileURLWithPath: path).lastPathComponent + "."
+    let names: [String]
+    do { names = try FileManager.default.contentsOfDirectory(atPath: parent) } catch {
+      throw failure("read", parent, error)
+    }
+    let numbers = names.compactMap { name in
+      name.hasPrefix(prefix) ? Int(name.dropFirst(prefix.count)) : nil
+    }
+    return "\(path).\(max(0, numbers.max() ?? 0) + 1)"
+  }
+
+  /// Moves what is there to `previous`, which must not exist, and `partial` to its place.
   private func replace(with partial: String, keeping previous: String) throws {
     let manager = FileManager.default
     let exists = manager.fileExists(atPath: path)

@@ -194,14 +194,31 @@ import Testing
     #expect(last(try prints("--seed", "8")) != last(try prints("--seed", "9")))
   }
 
-  @Test("a second run replaces the first result, and leaves no partial folder")
+  @Test("a run again replaces its own result; another run's is kept, or removed if asked for")
   func replaced() throws {
     let sandbox = try Sandbox()
-    #expect(try sandbox.run("run", "w.yaml", "--out", "r").code == 0)
-    #expect(
-      try sandbox.run("run", "w.yaml", "--out", "r", "--set", "workload.with.count=2").code == 0)
-    #expect(try sandbox.read("r/rows.csv").contains("makespan,0.50"))
+    func run(_ options: String...) throws -> Sandbox.Outcome {
+      let outcome = try sandbox.run(["run", "w.yaml", "--out", "r"] + options)
+      #expect(outcome.code == 0, Comment(rawValue: outcome.errors))
+      return outcome
+    }
+    #expect(!(try run().output.contains("earlier result")))
+    let first = try sandbox.read("r/rows.csv")
+    #expect(try run().output.contains("An earlier result of the same run was there"))
     #expect(sandbox.files(in: ".") == ["r", "small.yaml", "w.yaml"])
+
+    let other = try run("--set", "workload.with.count=2")
+    #expect(other.outputLines.contains { $0.hasSuffix("/r.1 now.") })
+    #expect(try sandbox.read("r/rows.csv").contains("makespan,0.50"))
+    #expect(try sandbox.read("r.1/rows.csv") == first)
+    #expect(try sandbox.run("report", "r.1").code == 0)
+
+    #expect(try run("--overwrite").output.contains("was removed (--overwrite)"))
+    #expect(try sandbox.read("r/rows.csv") == first)
+    let json = try run("--json", "--seed", "2")
+    #expect(json.errors.contains("notice: The earlier result there was another run's"))
+    #expect(json.outputLines.allSatisfy { $0.hasPrefix("{") })
+    #expect(sandbox.files(in: ".") == ["r", "r.1", "r.2", "small.yaml", "w.yaml"])
   }
 
   @Test("the trace is valid JSON whose flow events pair up, forward in time")

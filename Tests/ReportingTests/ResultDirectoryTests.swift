@@ -42,13 +42,82 @@ import Testing
     #expect(names(root + "/deep/er") == ["result"])
   }
 
-  @Test("a second result replaces the first as a whole")
+  /// What a simulated run leaves. `-1.0` reads back as a whole number.
+  private func simulated(_ change: (inout Manifest) -> Void = { _ in }) -> Manifest {
+    var manifest = Manifest(
+      experiment: "e", workload: .init(path: "w.yaml", content: "a: 1\n"), seeds: [1],
+      configuration: ["rate": .number(-1.0), "limit": .number(.infinity)],
+      versions: ["heliostat": "0.1"], fingerprints: ["a seed 1: 00ff"])
+    change(&manifest)
+    return manifest
+  }
+
+  @Test("the same run's second result replaces the first as a whole")
   func replaces() throws {
     let path = root + "/result"
-    try result(path, ["old.csv": "1", "both.csv": "1"]).commit(manifest)
-    try result(path, ["new.csv": "2", "both.csv": "2"]).commit(manifest)
-    #expect(names(path) == ["both.csv", "manifest.json", "new.csv"])
-    #expect(text(path + "/both.csv") == "2")
+    let first = try result(path, ["rows.csv": "1", "summary.md": "1 s"]).commit(simulated())
+    #expect(first == .absent)
+    let again = simulated {
+      $0.wallSeconds = 5
+      $0.command = ["heliostat"]
+      $0.startedAt = "later"
+    }
+    let files = ["rows.csv": "1", "summary.md": "5 s", "trace.json": "2"]
+    #expect(try result(path, files).commit(again) == .same)
+    #expect(names(path) == ["manifest.json", "rows.csv", "summary.md", "trace.json"])
+    #expect(text(path + "/summary.md") == "5 s")
+    #expect(names(root) == ["result"])
+  }
+
+  @Test(
+    "a result that says anything else is kept under a number",
+    arguments: [
+      { (manifest: inout Manifest, _: inout [String: String]) in manifest.seeds = [2] },
+      { manifest, _ in manifest.configuration = ["rate": 2] },
+      { manifest, _ in manifest.workload?.content = "a: 2\n" },
+      { manifest, _ in manifest.fingerprints = ["a seed 1: 00fe"] },
+      // Measured in wall time.
+      { manifest, _ in manifest.fingerprints = [] },
+      { manifest, _ in manifest.versions = ["heliostat": "0.2"] },
+      { _, files in files["rows.csv"] = "2" }, { _, files in files["checks.json"] = "[1]" },
+      // Run without a trace, while the earlier one has one.
+      { _, files in files["trace.json"] = nil },
+    ] as [@Sendable (inout Manifest, inout [String: String]) -> Void])
+  func keeps(change: @Sendable (inout Manifest, inout [String: String]) -> Void) throws {
+    let path = root + "/result"
+    let files = ["rows.csv": "1", "checks.json": "[]", "trace.json": "t"]
+    try result(path, files).commit(simulated())
+    var (second, changed) = (simulated(), files)
+    change(&second, &changed)
+    #expect(try result(path, changed).commit(second) == .kept(path: path + ".1"))
+    #expect(text(path + ".1/rows.csv") == "1" && text(path + ".1/trace.json") == "t")
+    #expect(text(path + "/rows.csv") == changed["rows.csv"])
+    #expect(names(root) == ["result", "result.1"])
+    // It is a result like any other.
+    try result(path + ".1", changed).check()
+  }
+
+  @Test("numbers of kept results rise, also where some were taken away")
+  func numbers() throws {
+    let path = root + "/result"
+    for run in 1...3 {
+      try result(path, ["rows.csv": "\(run)"]).commit(Manifest(experiment: "real"))
+    }
+    try manager.removeItem(atPath: path + ".1")
+    try manager.createDirectory(atPath: path + ".old", withIntermediateDirectories: false)
+    let end = try result(path, ["rows.csv": "4"]).commit(Manifest(experiment: "real"))
+    #expect(end == .kept(path: path + ".3"))
+    #expect(names(root) == ["result", "result.2", "result.3", "result.old"])
+    #expect([".2", ".3", ""].map { text(path + $0 + "/rows.csv") } == ["2", "3", "4"])
+  }
+
+  @Test("another result is removed when that was asked for")
+  func overwrites() throws {
+    let path = root + "/result"
+    try result(path, ["rows.csv": "1", "old.csv": "1"]).commit(simulated())
+    let other = simulated { $0.seeds = [2] }
+    #expect(try result(path, ["rows.csv": "2"]).commit(other, overwriting: true) == .removed)
+    #expect(names(path) == ["manifest.json", "rows.csv"])
     #expect(names(root) == ["result"])
   }
 
@@ -120,8 +189,8 @@ import Testing
     try result(root + "/target", ["a": "1"]).commit(manifest)
     try manager.createSymbolicLink(atPath: root + "/link", withDestinationPath: root + "/target")
     try result(root + "/link", ["a": "2"]).commit(manifest)
-    #expect(text(root + "/target/a") == "2")
-    #expect(names(root) == ["link", "target"])
+    #expect(text(root + "/target/a") == "2" && text(root + "/target.1/a") == "1")
+    #expect(names(root) == ["link", "target", "target.1"])
   }
 }
 

@@ -161,10 +161,10 @@ public struct ExperimentReport {
   /// Everything for the result's folder; nothing is written yet.
   public func directory(_ path: String) throws -> ResultDirectory {
     var directory = ResultDirectory(path: path)
-    try directory.add("rows.csv", text: RowsCSV.text(rows))
+    try directory.add(ResultDirectory.rowsName, text: RowsCSV.text(rows))
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-    try directory.add("checks.json", bytes: Array(try encoder.encode(checks)))
+    try directory.add(ResultDirectory.checksName, bytes: Array(try encoder.encode(checks)))
     let notes = self.notes
     let title = result.file.title
     try directory.add(

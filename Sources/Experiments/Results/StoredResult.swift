@@ -29,9 +29,9 @@ public struct StoredResult {
     } catch {
       throw StoredResultError("\(directory)/\(ResultDirectory.manifestName): \(error)")
     }
-    csv = try read("rows.csv")
-    rows = try RowsCSV.rows(csv, path: "\(directory)/rows.csv")
-    let text = try read("checks.json")
+    csv = try read(ResultDirectory.rowsName)
+    rows = try RowsCSV.rows(csv, path: "\(directory)/\(ResultDirectory.rowsName)")
+    let text = try read(ResultDirectory.checksName)
     do {
       checks = try JSONDecoder().decode([Check].self, from: Data(text.utf8))
     } catch {
