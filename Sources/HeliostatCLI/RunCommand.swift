@@ -1,6 +1,7 @@
 import ArgumentParser
 import Experiments
 import Foundation
+import RealWorld
 import Reporting
 import Synchronization
 import Workload
@@ -124,7 +125,14 @@ struct RunCommand: ParsableCommand {
     runner.progress = { finished, total, text in progress.show(finished, total, text) }
     runner.isInterrupted = { interruption.requested }
     let startedAt = ISO8601DateFormatter().string(from: Date())
-    let result = try runner.run()
+    let result: ExperimentResult
+    do {
+      result = try runner.run()
+    } catch let error as ClusterUnavailable {
+      progress.end()
+      log.error("\(text(error))")
+      throw ExitCode(1)
+    }
     progress.end()
     let report = try ExperimentReport(
       result, seeds: runner.seeds, command: CommandLine.arguments, startedAt: startedAt,
@@ -137,7 +145,7 @@ struct RunCommand: ParsableCommand {
     } else {
       printTables(report, directory, earlier)
     }
-    if !result.isComplete { throw ExitCode(130) }
+    if !result.isComplete && !result.lostCluster { throw ExitCode(130) }
     if !report.passed { throw ExitCode(1) }
   }
 
@@ -155,6 +163,32 @@ struct RunCommand: ParsableCommand {
       let place = options.place == .inProcess ? "in this process" : "in processes of their own"
       return "real, \(texts.joined(separator: "; ")), \(place)"
     }
+  }
+
+  /// Why there is no cluster, and how to have one.
+  private func text(_ error: ClusterUnavailable) -> String {
+    guard let connect = real.connect, let cause = error.cause as? TransportError,
+      cause.kind == .unreachable
+    else { return "\(error)" }
+    var command = ["heliostat", "cluster", "--nodes", "2", "--listen", connect]
+    command += ["--workload", file]
+    for text in policy { command += ["--policy", text] }
+    for text in set { command += ["--set", text] }
+    return "\(cause) Expected a node with the functions of \(file); start some with: "
+      + command.map(Self.quoted).joined(separator: " ")
+  }
+
+  /// An argument as a shell takes it.
+  private static func quoted(_ text: String) -> String {
+    let isPlain = text.utf8.allSatisfy {
+      switch $0 {
+      case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"): true
+      case UInt8(ascii: "+")...UInt8(ascii: ":"), UInt8(ascii: "="), UInt8(ascii: "_"): true
+      default: false
+      }
+    }
+    if isPlain && !text.isEmpty { return text }
+    return "'" + text.replacingOccurrences(of: "'", with: "'\\''") + "'"
   }
 
   private func realWorld() throws -> RealWorldOptions {
@@ -279,7 +313,12 @@ struct RunCommand: ParsableCommand {
 
   private func verdict(_ report: ExperimentReport) -> String {
     let finished = report.result.runs.reduce(0) { $0 + $1.count }
-    var parts = [count(finished, "run") + (report.result.isComplete ? "" : " before interruption")]
+    var parts = [count(finished, "run")]
+    if report.result.lostCluster {
+      parts[0] += " until the cluster was gone"
+    } else if !report.result.isComplete {
+      parts[0] += " before interruption"
+    }
     if !report.failures.isEmpty { parts.append("\(report.failures.count) of them failed") }
     let failed = report.checks.count(where: \.failed)
     let skipped = report.checks.count { $0.skipped != nil }

@@ -71,7 +71,7 @@ import Testing
     let outcome = try sandbox.run(
       "run", "sums.yaml", "--world", "real", "--connect", address, "--out", "r")
     #expect(outcome.code == 1)
-    #expect(outcome.output.contains("'read'"), Comment(rawValue: outcome.output))
+    #expect(outcome.errors.contains("'read'"), Comment(rawValue: outcome.errors))
     let other = try sandbox.run(
       "node", "--listen", "127.0.0.1:0", "--store", "16MiB", "--join", address, "--workload",
       "w.yaml", "--resource", "disk=1")

@@ -13,8 +13,10 @@ public struct ExperimentResult: Sendable {
   public var wallSeconds: Double
   /// Where it ran.
   public var world = World.simulated
-  /// False when it was interrupted: runs that were not reached are missing.
+  /// False when it was interrupted, or its cluster was gone: runs that were not reached are missing.
   public var isComplete: Bool
+  /// The running cluster was gone before a run, which failed; those after it were left out.
+  public var lostCluster = false
 }
 
 /// Runs the matrix: simulated runs over the cores, because each is single-threaded and independent, so
@@ -83,7 +85,9 @@ public struct ExperimentRunner: Sendable {
     return scope
   }
 
-  public func run() throws(WorkloadError) -> ExperimentResult {
+  /// - Throws: `WorkloadError`; `ClusterUnavailable` when there is no cluster for the first run, as
+  ///   then there is none for the others.
+  public func run() throws -> ExperimentResult {
     let cells = try prepare()
     let begin = DispatchTime.now().uptimeNanoseconds
     let total = cells.count * seeds.count
@@ -121,14 +125,22 @@ public struct ExperimentRunner: Sendable {
           result = cell.run(seed: seeds[seedIndex], in: real, options)
           wall = String(format: "%.1f s", result.wallSeconds)
         }
+        // Others may still be started; one that ran already, and is gone, does not come back.
+        if result.unavailable != nil, results.finished == 0 || world.isRunningAlready {
+          results.giveUp()
+        }
         results.store(result, cell: cellIndex, seed: seedIndex)
         progress?(results.finished, total, "\(label): done in \(wall)")
       }
     }
+    if results.finished == 1, let unavailable = results.all.joined().first?.unavailable {
+      throw unavailable
+    }
     let wall = Double(DispatchTime.now().uptimeNanoseconds - begin) * 1e-9
     return ExperimentResult(
       file: kept(cells), cells: cells, runs: results.all, wallSeconds: wall,
-      world: world, isComplete: results.finished == total)
+      world: world, isComplete: results.finished == total,
+      lostCluster: results.isGivenUp)
   }
 
   private static func label(_ cell: WorkloadCell, _ seed: UInt64) -> String {
@@ -144,6 +156,7 @@ private final class Collected: @unchecked Sendable {
   private var next = 0
   private let total: Int
   private var count = 0
+  private var hasGivenUp = false
 
   init(cells: Int, seeds: Int) {
     runs = Array(repeating: Array(repeating: nil, count: seeds), count: cells)
@@ -152,7 +165,7 @@ private final class Collected: @unchecked Sendable {
 
   func takeNext() -> Int? {
     lock.withLock {
-      guard next < total else { return nil }
+      guard next < total, !hasGivenUp else { return nil }
       defer { next += 1 }
       return next
     }
@@ -165,6 +178,10 @@ private final class Collected: @unchecked Sendable {
     }
   }
 
+  /// The runs that have not begun are left out.
+  func giveUp() { lock.withLock { hasGivenUp = true } }
+
+  var isGivenUp: Bool { lock.withLock { hasGivenUp } }
   var finished: Int { lock.withLock { count } }
   var all: [[RunResult]] { lock.withLock { runs.map { $0.compactMap { $0 } } } }
 }

@@ -18,6 +18,8 @@ public struct RunResult: Sendable {
   public var trace: RunTrace?
   /// Why the run did not end well; nil when it did.
   public var failure: String?
+  /// Set when that was because there was no cluster to run on.
+  public var unavailable: ClusterUnavailable?
 
   func figure(_ name: String) -> Double? { figures.first { $0.name == name }?.value }
 }

@@ -15,16 +15,18 @@ extension PreparedCell {
     let sink = MeasureSink()
     sink.progress = options.progress
     var failure: String?
+    var unavailable: ClusterUnavailable?
     do {
       try runReal(seed: seed, world, sink, options.recordings)
     } catch {
       failure = "\(error)"
+      unavailable = error as? ClusterUnavailable
     }
     return RunResult(
       figures: sink.figures, latencies: sink.latencies.map { ($0.name, $0.values.recorder) },
       fingerprint: 0, events: 0, virtualTime: Instant(nanoseconds: 0),
       wallSeconds: Double(DispatchTime.now().uptimeNanoseconds - begin) * 1e-9, trace: nil,
-      failure: failure)
+      failure: failure, unavailable: unavailable)
   }
 
   private func runReal(
@@ -46,18 +48,24 @@ extension PreparedCell {
           WorkerLaunch(
             executable: program, arguments: command.dropFirst() + ["--cell", "\(cell.index)"]))
       }
-      let cluster = try Cluster.inProcess(
-        node, settings: settings, library: library, workers: workers, recording: recording,
-        logger: world.logger)
-      try Self.drive(driver, sink, recording) { cluster }
+      try Self.drive(driver, sink, recording) { [settings, workers] in
+        try Cluster.inProcess(
+          node, settings: settings, library: library, workers: workers, recording: recording,
+          logger: world.logger)
+      }
     case .processes:
       let names = plan.settings.resourceNames
-      let local = try LocalCluster(
-        command: world.nodeCommand + ["--cell", "\(cell.index)"],
-        flags: plan.nodes.indices.map {
-          plan.flags($0, seed: seed) + (recordings.map { ["--record", $0] } ?? [])
-        },
-        resources: plan.nodes.map { names.describe($0.resources) })
+      let local: LocalCluster
+      do {
+        local = try LocalCluster(
+          command: world.nodeCommand + ["--cell", "\(cell.index)"],
+          flags: plan.nodes.indices.map {
+            plan.flags($0, seed: seed) + (recordings.map { ["--record", $0] } ?? [])
+          },
+          resources: plan.nodes.map { names.describe($0.resources) })
+      } catch {
+        throw ClusterUnavailable(cause: error)
+      }
       defer { local.stop() }
       world.started?(local)
       let home = Int(driver.node?.index ?? 0) % local.nodes.count
@@ -83,7 +91,13 @@ extension PreparedCell {
     _ connect: @escaping @Sendable () async throws -> Cluster
   ) throws {
     try waitForResult {
-      let cluster = try await connect()
+      let cluster: Cluster
+      do {
+        cluster = try await connect()
+      } catch {
+        recording?.discard()
+        throw ClusterUnavailable(cause: error)
+      }
       let result: Result<Void, any Error>
       do {
         result = .success(try await cluster.run { ray in try await driver.run(ray, sink) })

@@ -18,6 +18,12 @@ public enum World: Sendable {
     }
   }
 
+  /// On a cluster that others have started.
+  var isRunningAlready: Bool {
+    guard case .real(let options) = self, case .cluster = options.place else { return false }
+    return true
+  }
+
   /// The processors that all nodes of a run share; nil where time is modelled, and where nodes are on
   /// machines of which nothing is known here.
   var processors: Int? {
@@ -25,6 +31,12 @@ public enum World: Sendable {
     if case .cluster(let endpoint) = options.place, !endpoint.isThisHost { return nil }
     return ProcessInfo.processInfo.activeProcessorCount
   }
+}
+
+/// There was no cluster to run on: it could not be reached or started, for this reason.
+public struct ClusterUnavailable: Error, CustomStringConvertible {
+  public let cause: any Error
+  public var description: String { "\(cause)" }
 }
 
 /// How a run in the real world gets its cluster.

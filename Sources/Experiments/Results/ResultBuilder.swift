@@ -203,7 +203,9 @@ public struct ExperimentReport {
   public var notes: [String] {
     var notes: [String] = []
     if !result.file.description.isEmpty { notes.append(result.file.description) }
-    if !result.isComplete {
+    if result.lostCluster {
+      notes.append("The cluster was gone: the runs after that are left out.")
+    } else if !result.isComplete {
       notes.append("Interrupted: only the runs that had finished are shown.")
     }
     for failure in failures.prefix(10) { notes.append("Failed: \(failure)") }

@@ -59,6 +59,16 @@ public final class RecordingFile: RecordingOutput {
     }
   }
 
+  /// Gives it up, as if it had not been started. An earlier recording of its name stays.
+  public func discard() {
+    state.withLock { state in
+      guard state.descriptor >= 0 else { return }
+      _ = close(state.descriptor)
+      state.descriptor = -1
+      _ = unlink(path + Self.partSuffix)
+    }
+  }
+
   /// Ends the recording, when all who record have ended their streams, and gives it its name.
   ///
   /// - Throws: `RecordingFileError` when the disk was full or another write failed.

@@ -230,7 +230,8 @@ extension ConnectionAttempt: ConnectionOwner {
 
   func connectionFailed(_ connection: ConnectionHandler, _ failure: HandshakeFailure) {
     if failure.reason == .postponedByPeer && triesAgainLater() { return }
-    logger.warning("no link to \(endpoint): \(failure)")
+    // Whoever asked for the link reports it.
+    logger.debug("no link to \(endpoint): \(failure)")
     let kind: TransportError.Kind =
       switch failure.reason {
       case .timeout: .timeout
