@@ -13,6 +13,12 @@ protocol ConnectionOwner: AnyObject {
   func connectionFailed(_ connection: ConnectionHandler, _ failure: HandshakeFailure)
   /// The channel is gone.
   func connectionEnded(_ connection: ConnectionHandler)
+  /// True when it says itself why a link ended that should not have: then nobody says it here.
+  var reportsEnds: Bool { get }
+}
+
+extension ConnectionOwner {
+  var reportsEnds: Bool { false }
 }
 
 /// Runs the handshake of one connection, and feeds its link afterwards.
@@ -115,7 +121,8 @@ final class ConnectionHandler: ChannelInboundHandler {
       let end = link.channelEnded()
       let isFault = end.kind != .closedHere && end.kind != .closedByPeer
       logger.log(
-        level: isFault ? .warning : .debug, "link to \(link.peer) at \(address) ended: \(end)")
+        level: isFault && !owner.reportsEnds ? .warning : .debug,
+        "link to \(link.peer) at \(address) ended: \(end)")
     }
     link = nil
     owner.connectionEnded(self)

@@ -185,8 +185,10 @@ extension ProcessWorker: LinkDelegate {
 
   /// The connection's end follows.
   func linkClosed(_ link: Link, reason: LinkEnd) {
-    if case .badFrame = reason.kind, complaint == nil {
-      complaint = "it sent what it may not: \(reason)"
+    switch reason.kind {
+    case .badFrame: if complaint == nil { complaint = "it sent what it may not: \(reason)" }
+    case .truncated, .connectionError: linkFailure = reason
+    case .closedHere, .closedByPeer: break
     }
   }
 

@@ -42,6 +42,8 @@ final class ProcessWorker: @unchecked Sendable {
   /// Why this side ended it, or could not begin with it.
   var complaint: String?
   private var isRefused = false
+  /// How its link ended, if it failed: told when the process itself does not end.
+  var linkFailure: LinkEnd?
 
   var underWay = RingQueue<TaskUnderWay>()
   var finishedCount: UInt64 = 0
@@ -82,6 +84,7 @@ final class ProcessWorker: @unchecked Sendable {
     if home.isStopping { return over() }
     attempts += 1
     complaint = nil
+    linkFailure = nil
     state = .starting
     var ends: [Int32] = [-1, -1]
     let kind = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue)
@@ -201,7 +204,9 @@ final class ProcessWorker: @unchecked Sendable {
     // Somebody else in this process has waited for it.
     if found < 0 && errno != EINTR { return hasEnded("is gone") }
     if tries == 100 {
-      if complaint == nil { complaint = "it had closed its link" }
+      if complaint == nil {
+        complaint = linkFailure.map { "its link failed: \($0)" } ?? "it had closed its link"
+      }
       kill(identifier, SIGKILL)
     }
     home.loop.scheduleTask(in: .milliseconds(1)) { self.reap(tries + 1) }
@@ -313,4 +318,7 @@ extension ProcessWorker: ConnectionOwner {
   }
 
   func connectionEnded(_ connection: ConnectionHandler) { reap() }
+
+  /// How the process ended says more: a link is also reset when a process dies that has not read all.
+  var reportsEnds: Bool { true }
 }
