@@ -52,6 +52,17 @@ import Testing
     }
   }
 
+  @Test("what is told of a process is of that one, and nothing of one that is gone")
+  func processFacts() throws {
+    #expect(ProcessFacts.own.processorSeconds > 0)
+    #expect(ProcessFacts.own.residentBytes > 1e6)
+    let process = try BenchProcess(["/bin/sh", "-c", "read line"])
+    let facts = ProcessFacts(identifier: process.identifier)
+    #expect(facts.residentBytes > 0 && facts.residentBytes < ProcessFacts.own.residentBytes)
+    process.stop()
+    #expect(facts.residentBytes == 0 && facts.processorSeconds == 0)
+  }
+
   @Test("a queue measurement survives the way between two processes, and other text is refused")
   func measurementLine() throws {
     let measured = QueueMeasurement(short: 1.25e-7, long: 1.5e-7, bytesPerTask: 321.5)

@@ -83,39 +83,35 @@ final class BenchProcess: @unchecked Sendable {
   }
 
   /// Seconds of processor time that all its threads have used.
-  var processorSeconds: Double { ProcessFacts.processorSeconds(of: "\(identifier)") }
+  var processorSeconds: Double { ProcessFacts(identifier: identifier).processorSeconds }
   /// Its resident memory in bytes, shared memory included.
-  var residentBytes: Double { ProcessFacts.residentBytes(of: "\(identifier)") }
+  var residentBytes: Double { ProcessFacts(identifier: identifier).residentBytes }
 }
 
-/// What /proc tells of a process: an identifier, or `self`.
-enum ProcessFacts {
-  private static func text(_ path: String) -> String {
-    guard let file = fopen(path, "r") else { return "" }
-    defer { fclose(file) }
-    var bytes = [UInt8](repeating: 0, count: 1 << 14)
-    let count = fread(&bytes, 1, bytes.count, file)
-    return String(decoding: bytes[..<count], as: UTF8.self)
-  }
+/// What the system tells of a process; zero of one that is gone.
+struct ProcessFacts {
+  let identifier: pid_t
+
+  /// Of this process.
+  static var own: ProcessFacts { ProcessFacts(identifier: getpid()) }
 
   /// Of all threads, those that have ended too.
-  static func processorSeconds(of process: String) -> Double {
+  var processorSeconds: Double {
     var clock = clockid_t()
-    // Zero is the process that asks.
-    guard clock_getcpuclockid(pid_t(process) ?? 0, &clock) == 0 else { return 0 }
+    guard clock_getcpuclockid(identifier, &clock) == 0 else { return 0 }
     var time = timespec()
     guard clock_gettime(clock, &time) == 0 else { return 0 }
     return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9
   }
 
-  static func residentBytes(of process: String) -> Double { bytes("VmRSS:", of: process) }
-  static func residentSharedBytes(of process: String) -> Double {
-    bytes("RssShmem:", of: process)
-  }
-
-  private static func bytes(_ field: String, of process: String) -> Double {
-    for line in text("/proc/\(process)/status").split(separator: "\n")
-    where line.hasPrefix(field) {
+  /// Memory that lies in RAM, shared memory included.
+  var residentBytes: Double {
+    guard let file = fopen("/proc/\(identifier)/status", "r") else { return 0 }
+    defer { fclose(file) }
+    var bytes = [UInt8](repeating: 0, count: 1 << 14)
+    let count = fread(&bytes, 1, bytes.count, file)
+    let text = String(decoding: bytes[..<count], as: UTF8.self)
+    for line in text.split(separator: "\n") where line.hasPrefix("VmRSS:") {
       let words = line.split(whereSeparator: { $0 == " " || $0 == "\t" })
       return words.count > 1 ? (Double(words[1]) ?? 0) * 1024 : 0
     }

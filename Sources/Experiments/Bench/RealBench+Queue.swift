@@ -62,14 +62,14 @@ struct QueueMeasurement: Equatable {
       func drain(_ count: Int) async throws -> (Double, Double) {
         // All workers are held, so that every task waits in the node.
         let held = (0..<cpus).map { _ in ray.submit(functions.hold) }
-        let before = ProcessFacts.residentBytes(of: "self")
+        let before = ProcessFacts.own.residentBytes
         let start = MonotonicClock.nanoseconds
         let refs = (0..<count).map { _ in ray.submit(functions.noop) }
         // The node answers in the order of what it is sent: it has queued them all.
         let last = try await ray.put(count)
         guard try await ray.get(last) == count else { throw BenchError("a put came back changed") }
         let submitted = MonotonicClock.nanoseconds - start
-        let bytes = ProcessFacts.residentBytes(of: "self") - before
+        let bytes = ProcessFacts.own.residentBytes - before
         let begin = MonotonicClock.nanoseconds
         functions.gate.open(cpus)
         try await ray.get(refs)

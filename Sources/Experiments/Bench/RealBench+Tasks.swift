@@ -128,7 +128,7 @@ extension RealBench {
     _ nodes: [BenchProcess], _ rate: () async throws -> Double
   ) async throws -> [String: Double] {
     func used() -> Double {
-      nodes.reduce(ProcessFacts.processorSeconds(of: "self")) { $0 + $1.processorSeconds }
+      nodes.reduce(ProcessFacts.own.processorSeconds) { $0 + $1.processorSeconds }
     }
     let before = used()
     let start = MonotonicClock.nanoseconds

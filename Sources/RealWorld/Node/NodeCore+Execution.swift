@@ -88,8 +88,6 @@ extension NodeCore {
       to: UInt64.self, capacity: count)
     numbers.initialize(repeating: 0, count: count)
     var hasLoans = false
-    // A worker process copies what it reads: its raylet keeps the inputs in place while it runs.
-    let lends = workers[Int(worker.index)]?._withUnsafeGuaranteedRef { $0 is ThreadWorker } ?? false
     for i in 0..<count {
       let object = specs.argument(task, i)
       guard let value = values.pointer(object.key) else {
@@ -102,8 +100,12 @@ extension NodeCore {
         copies.copyMemory(from: base, byteCount: bytes.count)
         bytes = UnsafeRawBufferPointer(start: copies, count: bytes.count)
         copies += StoredValue.inlineLimit
-      } else if value.pointee.form == .segment && lends {
-        numbers[i] = lend(value.pointee.key, of: object, to: worker)
+      } else if value.pointee.form == .segment,
+        let reader = workers[Int(worker.index)]?._withUnsafeGuaranteedRef({ $0.port }),
+        port(reader).pointee.isThread
+      {
+        // A worker process copies what it reads: its raylet keeps the inputs in place while it runs.
+        numbers[i] = lend(value.pointee.key, of: object, to: reader)
         hasLoans = true
       }
       (spans + i).initialize(to: bytes)
@@ -166,11 +168,9 @@ extension NodeCore {
 
   /// A worker reads an argument in place: the task's time, or as long as something of it lives on.
   mutating func lend(
-    _ key: UInt64, of object: ObjectHandle, to worker: WorkerID
+    _ key: UInt64, of object: ObjectHandle, to port: UInt32
   ) -> UInt64 {
-    guard (try? memory.get(key)) != nil,
-      let port = workers[Int(worker.index)]?._withUnsafeGuaranteedRef({ $0.port })
-    else { return 0 }
+    guard (try? memory.get(key)) != nil else { return 0 }
     nextLoan += 1
     loans.set(nextLoan, Loan(port: port, object: object, memoryKey: key))
     specs.retain(object.producer)
