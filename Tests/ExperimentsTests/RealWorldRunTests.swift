@@ -61,6 +61,24 @@ import Workload
     #expect(sandbox.files(in: "load").contains { $0.hasSuffix(".hgrm") })
   }
 
+  @Test("the parameter server's checks hold on a busy machine too, and fail when nobody waits")
+  func parameterServer() throws {
+    let sandbox = try Sandbox([:])
+    let arguments = [
+      "run", "\(CommandLineRunTests.workloads)/parameter-server.yaml", "--seed", "1", "--set",
+      "workload.with.steps=15", "--set", "workload.with.tolerance=1",
+    ]
+    let real = try sandbox.run(arguments + ["--world", "real", "--out", "real"])
+    #expect(real.code == 0, Comment(rawValue: real.output + real.errors))
+    #expect(real.output.contains("counts in the simulated world alone"))
+    // Steps that all take the same: a barrier costs next to nothing.
+    let equal = try sandbox.run(
+      arguments + ["--out", "equal", "--set", "workload.with.gradient-time=50ms"])
+    #expect(equal.code == 1)
+    #expect(equal.outputLines.count { $0.hasPrefix("FAIL") && $0.contains("wait between") } == 1)
+    #expect(equal.outputLines.count { $0.hasPrefix("FAIL") && $0.contains("gradients per") } == 1)
+  }
+
   @Test("rows, manifest and the heading say that it was real, and what ran")
   func origin() throws {
     let sandbox = try Sandbox(["w.yaml": Sandbox.words])

@@ -155,6 +155,23 @@ import Workload
     #expect(table.contains("Checks: 0 passed, 1 skipped"))
   }
 
+  @Test("a check for one world is skipped in the other, and says so; other worlds there are none")
+  func world() throws {
+    let choices = try Self.choices("{check: value, max: 39, world: simulated}")
+    let rows = Self.rows("a", [(1, 40)])
+    func evaluate(in world: String) throws -> Check {
+      try #require(
+        try ShapeChecks(rows: rows, published: PublishedResults(), world: world)
+          .evaluate(choices, measure: "time").first)
+    }
+    #expect(try evaluate(in: "simulated").failed)
+    let skipped = try evaluate(in: "real")
+    #expect(!skipped.failed && skipped.skipped == "counts in the simulated world alone")
+    #expect(throws: WorkloadError.self) {
+      try Self.evaluate("{check: value, max: 39, world: virtual}", rows)
+    }
+  }
+
   @Test("a value that fails by little is shown with as many digits as it takes")
   func closeFailure() throws {
     let check = try Self.evaluate("{check: value, min: 100}", Self.rows("a", [(1, 99.99987)]))

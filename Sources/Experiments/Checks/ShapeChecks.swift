@@ -15,6 +15,8 @@ struct ShapeChecks {
   var scope: CheckScope?
   /// Of the machine that ran all of it; nil when the time was modelled.
   var processors: Int?
+  /// Where it ran; nil before the run.
+  var world: String?
 
   struct Point {
     var x: Double
@@ -57,6 +59,7 @@ struct ShapeChecks {
     let to = try with.double("to", default: .infinity, in: -.infinity...(.infinity))
     let note = try with.string("note", default: "")
     let needed = try with.int("needs-cpus", default: 1, in: 1...1_000_000)
+    let wanted = try world(&with)
     let kind = choice.name.value
     var check: Check
     switch kind {
@@ -161,6 +164,9 @@ struct ShapeChecks {
       throw .unknown("check", kind, known: Self.names, at: choice.name.position)
     }
     try with.finish()
+    if let wanted, let world, wanted != world {
+      return check.skipping("counts in the \(wanted) world alone")
+    }
     if let processors, needed > processors {
       return check.skipping("needs \(needed) CPUs, this machine has \(processors)")
     }
@@ -186,6 +192,13 @@ struct ShapeChecks {
     }
     return name.value
   }
+
+  /// The only world in which a check counts; nil for all.
+  private func world(_ with: inout MappingReader) throws(WorkloadError) -> String? {
+    try with.optional("world")?.choice(WorldName.self).rawValue
+  }
+
+  private enum WorldName: String, CaseIterable, Sendable { case simulated, real }
 
   private func series(
     _ with: inout MappingReader, _ key: String = "series", default missing: String? = nil

@@ -49,7 +49,8 @@ public struct ExperimentReport {
     self.published = published
     let measure = file.measures.first?.yName ?? rows.first?.yName ?? ""
     checks = try ShapeChecks(
-      rows: rows, published: published, processors: result.world.processors
+      rows: rows, published: published, processors: result.world.processors,
+      world: result.world.name
     )
     .evaluate(file.checks, measure: measure)
     manifest = Self.manifest(result, seeds, command, startedAt)

@@ -7,12 +7,16 @@ import Primitives
 /// `mode: synchronous` applies the mean gradient of all workers in every step, behind a barrier;
 /// `asynchronous` lets each worker pull, compute and push on its own. The data are drawn from known
 /// weights, so that convergence can be checked: the run fails when the final error is too large.
+///
+/// `wait between steps` is the mean time for which a worker has ended a step and may not begin the
+/// next: for the slowest, with a barrier. It leaves out how long steps take, and so holds on a busy
+/// machine too: gradient times of different length are drawn, not measured.
 struct ParameterServer: WorkloadProgram {
   static let name = "parameter-server"
   static let summary = "linear regression on sharded actors, synchronous or asynchronous workers"
   static let measures = [
     Measure("makespan", "s"), Measure("gradients per second", "1/s"),
-    Measure("weight error", "rms"),
+    Measure("weight error", "rms"), Measure("wait between steps", "s"),
   ]
 
   enum Mode: String, CaseIterable, Sendable { case synchronous, asynchronous }
@@ -71,11 +75,18 @@ struct ParameterServer: WorkloadProgram {
   /// A part of the parameters, as large as if the model had the size that the file gives.
   typealias Part = Sized<[Double]>
 
+  /// When a worker began and ended a step, by the clock of its host: only differences mean something.
+  struct Step: PlainValue {
+    var begin: Instant
+    var end: Instant
+    var time: TimeSpan { end.since(begin) }
+  }
+
   struct Functions: Sendable {
     let server: ActorClass<[Double]>
     let pull: ActorMethod<[Double], Int, Part>
     let push: ActorMethod<[Double], [Double], Double, Void>
-    let loop: RemoteFunction<[ActorRef<[Double]>], Int, Int, Double, [TimeSpan]>
+    let loop: RemoteFunction<[ActorRef<[Double]>], Int, Int, Double, [Step]>
   }
 
   func register(_ library: FunctionLibrary) -> Functions {
@@ -93,29 +104,28 @@ struct ParameterServer: WorkloadProgram {
       if weights.isEmpty { weights = [Double](repeating: 0, count: gradient.count) }
       for i in weights.indices { weights[i] -= rate * share * gradient[i] }
     }
-    // One worker's loop: the program of a task, so that it blocks by itself. Its result: how long
-    // each of its steps took.
+    // One worker's loop: the program of a task, so that it blocks by itself.
     let loop = library.program("worker", TaskOptions(outputSize: ByteCount(8))) {
       [self]
       (ray: Session, servers: [ActorRef<[Double]>], number: Int, count: Int, share: Double) in
       var random = RandomStream(seed: ray.seed, stream: 0x5753 << 32 | UInt64(number))
       let truth = truth(ray.seed)
-      var times: [TimeSpan] = []
+      var steps: [Step] = []
       for _ in 0..<count {
-        let start = ray.now
+        let begin = ray.now
         let parts = pulls(servers, pull, ray)
         let weights = try await ray.get(parts).flatMap(\.value)
         ray.compute(TimeSpan(seconds: gradientTime.draw(&random)))
-        let step = gradient(weights, truth, &random)
+        let gradient = gradient(weights, truth, &random)
         let pushes = servers.enumerated().map { shard, actor in
-          ray.call(actor, push, .value(Array(step[range(shard)])), .value(share))
+          ray.call(actor, push, .value(Array(gradient[range(shard)])), .value(share))
         }
         try await ray.get(pushes)
         ray.free(parts)
         ray.free(pushes)
-        times.append(ray.now.since(start))
+        steps.append(Step(begin: begin, end: ray.now))
       }
-      return times
+      return steps
     }
     return Functions(server: server, pull: pull, push: push, loop: loop)
   }
@@ -134,20 +144,35 @@ struct ParameterServer: WorkloadProgram {
     let begin = ray.now
     let log = sink.latency("gradient step")
     let share = 1 / Double(workers)
+    var (waited, waits) = (0.0, 0)
     switch mode {
     case .asynchronous:
       let all = (0..<workers).map {
         ray.submit(
           functions.loop, .value(servers), .value($0), .value(steps), .value(share))
       }
-      for times in try await ray.get(all) { times.forEach(log.record) }
+      for done in try await ray.get(all) {
+        for step in done { log.record(step.time) }
+        for (step, next) in zip(done, done.dropFirst()) {
+          waited += next.begin.since(step.end).seconds
+          waits += 1
+        }
+      }
     case .synchronous:
       for step in 0..<steps {
+        let start = ray.now
         let all = (0..<workers).map {
           ray.submit(
             functions.loop, .value(servers), .value(step * workers + $0), .value(1), .value(share))
         }
-        for times in try await ray.get(all) { times.forEach(log.record) }
+        let done = try await ray.get(all).compactMap(\.first)
+        // The step lasts for all as long as for the slowest.
+        let whole = ray.now.since(start)
+        for own in done {
+          log.record(own.time)
+          waited += whole.seconds - own.time.seconds
+          waits += 1
+        }
         ray.free(all)
       }
     }
@@ -159,6 +184,7 @@ struct ParameterServer: WorkloadProgram {
     sink.report("makespan", total, unit: "s")
     sink.report("gradients per second", Double(workers * steps) / total, unit: "1/s")
     sink.report("weight error", error, unit: "rms")
+    sink.report("wait between steps", waits > 0 ? waited / Double(waits) : 0, unit: "s")
     guard error <= tolerance else {
       throw ProgramError(
         "after \(steps) steps the weights are off by \(error) (rms), more than \(tolerance)")
