@@ -59,12 +59,13 @@ struct RunCommand: ParsableCommand {
   @Option(
     parsing: .unconditional,
     help: ArgumentHelp(
-      "Tasks to record in the trace of a simulated run; 0 for no trace.",
+      "Tasks to show in a trace; 20000 by default, in the real world none.",
       discussion: """
         Traces show where the makespan went, and open in Perfetto (trace.json). The first seed is \
-        traced: of every cell when there are at most four, else of the first.
+        traced: of every cell when there are at most four, else of the first. In the real world that \
+        run is recorded for it, as with --record, and takes longer.
         """))
-  var trace = 20_000
+  var trace: Int?
 
   @Option(
     help: ArgumentHelp(
@@ -85,12 +86,17 @@ struct RunCommand: ParsableCommand {
     }
     try real.validate(isReal: world == "real")
     guard (threads ?? 1) > 0 else { throw BadInput("--threads must be positive") }
-    guard trace >= 0 else { throw BadInput("--trace must not be negative") }
+    guard trace ?? 0 >= 0 else { throw BadInput("--trace must not be negative") }
+    if let trace, trace > 0, real.connect != nil {
+      throw BadInput(
+        "--trace does not go with --connect: a trace needs the recordings of all nodes; "
+          + "expected a run with nodes of its own, such as --nodes 2")
+    }
     let workload = try Self.load(file, policy: policy, set: set)
     var runner = ExperimentRunner(
       workload, threads: threads ?? ProcessInfo.processInfo.activeProcessorCount)
     if let seed { runner.seeds = [seed] }
-    runner.traceLimit = trace
+    runner.traceLimit = trace ?? (world == "real" ? 0 : 20_000)
     if let record {
       do { _ = try RecordingFolder(record) } catch { throw BadInput("--record \(error)") }
       runner.recordings = record

@@ -58,6 +58,8 @@ public struct Replay {
   public var policies = ReplayPolicies()
   /// Gathers what machines did in which state; nil for nobody.
   public var transitions: TransitionCollector?
+  /// Hears what became of tasks; nil for nobody.
+  public var observer: (any ReplayObserver)?
   /// For tests: machines hear what follows a difference too, and must survive it.
   var goesOn = false
   /// Inputs before the first difference that are shown with it.
@@ -101,6 +103,9 @@ private final class ReplayedStream {
   private var results: [ReplayedMachineResult] = []
   private var differences: [UInt32: ReplayDifference] = [:]
   private var effects = EffectBuffer<Effect>()
+  private var ordered = EffectBuffer<Effect>()
+  /// By driver, the task of whose result it has heard last.
+  private var told: [UInt32: TaskID] = [:]
   private var scratch = RecordWriter()
 
   init(_ stream: RecordedStream, _ replay: Replay) {
@@ -118,7 +123,8 @@ private final class ReplayedStream {
         guard machines[address.raw] == nil else {
           throw RecordingError(at: offset, "\(address) is there already")
         }
-        let machine = try ReplayedMachine(description, stream, replay.policies, at: offset)
+        let machine = try ReplayedMachine(
+          description, stream, replay.policies, takesSteps: replay.observer != nil, at: offset)
         machines[address.raw] = machine
         order.append(machine)
       case .machineEnded(let address):
@@ -142,11 +148,13 @@ private final class ReplayedStream {
     var body: String?
     if case .message(let message, _) = input.content, message.hasBody { body = stream.text(input) }
     let state = replay.transitions == nil ? nil : machine.state(before: input)
+    if let observer = replay.observer { tell(observer, of: input) }
     if let problem = machine.hear(input, stream, into: &effects) {
       differ(machine, input, body, found: [], at: 0, problem: problem)
       effects.removeAll()
       return
     }
+    if let observer = replay.observer { takeSteps(observer, at: input.time) }
     if let index = firstDifference(input) {
       var found: [String] = []
       for i in 0..<effects.count { found.append(stream.text(effects[i])) }
@@ -159,6 +167,31 @@ private final class ReplayedStream {
     }
     effects.removeAll()
     remember(input, body, machine)
+  }
+
+  private func tell(_ observer: any ReplayObserver, of input: RecordedInput) {
+    switch input.content {
+    case .message(.objectReady(let object, _), _) where input.target.role == .driver:
+      told[input.target.raw] = stream.specs[object.producer].id
+    case .submit(let task, _):
+      observer.submitted(
+        stream.specs[task].id, at: input.time, awaited: told[input.target.raw])
+    default: break
+    }
+  }
+
+  /// Hands on the steps among the effects, and takes out those that were not recorded.
+  private func takeSteps(_ observer: any ReplayObserver, at now: Instant) {
+    ordered.removeAll()
+    for i in 0..<effects.count {
+      let effect = effects[i]
+      if case .record(let step) = effect {
+        observer.took(step, in: stream.specs, at: now)
+        if !stream.parameters.recordsTransitions { continue }
+      }
+      ordered.append(effect)
+    }
+    swap(&effects, &ordered)
   }
 
   private func firstDifference(_ input: RecordedInput) -> Int? {

@@ -30,20 +30,22 @@ final class ReplayedMachine {
 
   init(
     _ description: MachineDescription, _ stream: RecordedStream, _ policies: ReplayPolicies,
-    at offset: Int
+    takesSteps: Bool, at offset: Int
   ) throws(RecordingError) {
     address = description.address
     do throws(PolicyError) {
-      machine = try Self.make(description, stream, policies)
+      machine = try Self.make(description, stream, policies, takesSteps)
     } catch {
       throw RecordingError(at: offset, "\(error)")
     }
   }
 
   private static func make(
-    _ description: MachineDescription, _ stream: RecordedStream, _ policies: ReplayPolicies
+    _ description: MachineDescription, _ stream: RecordedStream, _ policies: ReplayPolicies,
+    _ takesSteps: Bool
   ) throws(PolicyError) -> Machine {
-    let parameters = stream.parameters
+    var parameters = stream.parameters
+    if takesSteps { parameters.recordsTransitions = true }
     let map = ControlStoreMap(shards: parameters.gcsShards, chainLength: parameters.chainLength)
     switch description {
     case .raylet(let node, let description, let spillover, let dispatch, let seed):

@@ -16,6 +16,8 @@ public struct RunResult: Sendable {
   public var virtualTime: Instant
   public var wallSeconds: Double
   public var trace: RunTrace?
+  /// Why there is none although one was asked for.
+  public var missingTrace: String?
   /// Why the run did not end well; nil when it did.
   public var failure: String?
   /// Set when that was because there was no cluster to run on.
@@ -42,7 +44,7 @@ public struct RunTrace: Sendable {
 
 /// Options of a run that are not part of what is simulated: they never change a fingerprint.
 public struct RunOptions: Sendable {
-  /// Record at most this many tasks for a trace; 0 for none.
+  /// Show at most this many tasks in a trace; 0 for none. In the real world its recordings are needed.
   public var traceLimit = 0
   public var progress: (@Sendable (String) -> Void)?
   /// The folder in which to write down what every machine hears; nil for none.

@@ -3,6 +3,7 @@ import Foundation
 import Heliostat
 import Primitives
 import RealWorld
+import Recording
 import RuntimeCore
 import Workload
 
@@ -16,17 +17,49 @@ extension PreparedCell {
     sink.progress = options.progress
     var failure: String?
     var unavailable: ClusterUnavailable?
+    var recordings = options.recordings
+    var temporary: String?
+    if options.traceLimit > 0 && recordings == nil {
+      temporary =
+        FileManager.default.temporaryDirectory
+        .appendingPathComponent("heliostat-trace-\(UUID().uuidString)").path
+      recordings = temporary
+    }
+    defer { if let temporary { try? FileManager.default.removeItem(atPath: temporary) } }
     do {
-      try runReal(seed: seed, world, sink, options.recordings)
+      try runReal(seed: seed, world, sink, recordings)
     } catch {
       failure = "\(error)"
       unavailable = error as? ClusterUnavailable
     }
-    return RunResult(
+    var result = RunResult(
       figures: sink.figures, latencies: sink.latencies.map { ($0.name, $0.values.recorder) },
       fingerprint: 0, events: 0, virtualTime: Instant(nanoseconds: 0),
       wallSeconds: Double(DispatchTime.now().uptimeNanoseconds - begin) * 1e-9, trace: nil,
       failure: failure, unavailable: unavailable)
+    if options.traceLimit > 0, unavailable == nil, let recordings {
+      do {
+        result.trace = try trace(of: recordings, world, limit: options.traceLimit)
+      } catch {
+        result.missingTrace = "\(error)"
+      }
+    }
+    return result
+  }
+
+  private func trace(
+    of recordings: String, _ world: RealWorldOptions, limit: Int
+  ) throws -> RunTrace {
+    let plan = try RealPlan(self, world)
+    let library = FunctionLibrary()
+    _ = real.prepared(in: library)
+    // The folder may hold others.
+    var names = plan.nodes.indices.map { "node-\($0)" }
+    if case .processes = world.place { names.append("driver") }
+    return try RecordedTimeline.trace(
+      of: names.map { "\(recordings)/\($0)\(RecordingFile.suffix)" }, functions: library.names,
+      cpus: plan.nodes.reduce(0) { $0 + $1.resources.amount(ResourceVector.cpuLane) },
+      limit: limit)
   }
 
   private func runReal(

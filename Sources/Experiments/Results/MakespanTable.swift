@@ -40,9 +40,14 @@ extension ExperimentReport {
         "Only the first \(cut.trace.timeline.tasks.count) tasks were recorded; "
           + "--trace records more.")
     }
+    if case .real = result.world {
+      notes.append(
+        "As the nodes saw it: they hear of the ends of tasks on a worker in turns, of several at once."
+      )
+    }
     return [
       ResultTable(
-        title: "Where the makespan went (simulated, in seconds)",
+        title: "Where the makespan went (\(result.world.name), in seconds)",
         headings: [.init("traced run")] + parts.map { .init($0, .trailing) }
           + [
             .init("makespan", .trailing), .init("longest chain", .trailing),

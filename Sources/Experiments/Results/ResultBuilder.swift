@@ -210,6 +210,9 @@ public struct ExperimentReport {
       notes.append("Interrupted: only the runs that had finished are shown.")
     }
     for failure in failures.prefix(10) { notes.append("Failed: \(failure)") }
+    for missing in result.runs.joined().compactMap(\.missingTrace) {
+      notes.append("No trace: \(missing)")
+    }
     return notes
   }
 }
