@@ -2,6 +2,7 @@ import Foundation
 import Measurement
 import Primitives
 import Recording
+import RuntimeCore
 import Testing
 import Workload
 
@@ -117,6 +118,37 @@ import Workload
       "run", "w.yaml", "--world", "real", "--connect", "127.0.0.1:1", "--trace", "10")
     #expect(outcome.code == 2)
     #expect(outcome.errors.contains("--trace does not go with --connect"))
+  }
+
+  @Test(
+    "a task that one node hands on is where it ran, whichever node's recording comes first",
+    arguments: [[0, 1], [1, 0]])
+  func handedOn(order: [Int]) throws {
+    let specs = TaskSpecTable.allocate()
+    defer { specs.deallocate() }
+    let id = TaskID(high: 1, low: 2)
+    let shape = specs.shape(ResourceVector(cpus: 1))
+    let task = specs.insert(TaskSpec(id: id, function: FunctionID(0), shape: shape))
+    func time(_ milliseconds: UInt64) -> Instant { Instant.zero + .milliseconds(milliseconds) }
+    let (first, second) = (NodeID(0), NodeID(1))
+    let files: [[(Transition, Instant)]] = [
+      [(.queued(task, first), time(10)), (.inputsReady(task, first), time(11))],
+      [
+        (.queued(task, second), time(20)), (.inputsReady(task, second), time(21)),
+        (.started(task, second, WorkerID(3)), time(22)),
+        (.finished(task, second, WorkerID(3), .value), time(30)),
+      ],
+    ]
+    let recorded = RecordedTimeline()
+    recorded.submitted(id, at: time(5), awaited: nil)
+    for number in order {
+      for (step, now) in files[number] { recorded.took(step, in: specs, at: now) }
+    }
+    let record = try #require(recorded.trace(["f"], 2, 10).timeline.tasks.first)
+    #expect(record.node == second && record.worker == WorkerID(3))
+    // From the submission.
+    #expect(record.submitted == .zero && record.placed == time(15) && record.ready == time(16))
+    #expect(record.started == time(17) && record.finished == time(25))
   }
 
   @Test("of what is no recording there is no timeline")

@@ -60,10 +60,11 @@ final class RecordedTimeline: ReplayObserver {
 
   func took(_ step: Transition, in specs: TaskSpecTable, at now: Instant) {
     switch step {
-    case .queued(let task, let node):
+    case .queued(let task, _):
       change(task, specs) {
+        // A node may have handed it on: the last one counts, whichever file comes last.
+        if let before = $0.queued, before > now { return }
         $0.queued = now
-        $0.node = node
         let spec = specs[task]
         $0.function = spec.function
         $0.cpus = specs.demand(task).amount(ResourceVector.cpuLane)
@@ -71,15 +72,12 @@ final class RecordedTimeline: ReplayObserver {
           specs[specs.argument(task, $0).producer].id.word
         }
       }
-    case .inputsReady(let task, _): change(task, specs) { $0.ready = now }
-    case .started(let task, _, let worker):
-      change(task, specs) {
-        $0.started = now
-        $0.worker = worker
-      }
-    case .finished(let task, _, let worker, _):
+    case .inputsReady(let task, _): change(task, specs) { $0.ready = max($0.ready ?? now, now) }
+    case .started(let task, _, _): change(task, specs) { $0.started = now }
+    case .finished(let task, let node, let worker, _):
       change(task, specs) {
         $0.finished = now
+        $0.node = node
         $0.worker = worker
       }
     case .transferStarted(let object, let to): starts[copy(object, to, specs)] = now
@@ -102,7 +100,7 @@ final class RecordedTimeline: ReplayObserver {
     Copy(object: specs[object.producer].id.word, index: object.index, to: to)
   }
 
-  private func trace(_ functions: [String], _ cpus: Double, _ limit: Int) -> RunTrace {
+  func trace(_ functions: [String], _ cpus: Double, _ limit: Int) -> RunTrace {
     var ended: [(number: UInt64, task: Partial, end: Instant)] = []
     for (number, task) in tasks {
       guard task.function != nil, task.started != nil, let end = task.finished else { continue }
