@@ -12,7 +12,7 @@ struct RealWorldClusterEndTests {
     func checkGone() {
       for process in processes {
         #expect(kill(process, 0) == -1 && errno == ESRCH, "process \(process)")
-        #expect(RealWorldClusterTests.segments(of: process).isEmpty)
+        #expect(RealWorldClusterTests.leftovers(of: process).isEmpty)
       }
     }
   }

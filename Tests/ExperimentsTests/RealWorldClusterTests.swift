@@ -267,7 +267,7 @@ import Testing
     #expect(run.end() == 0)
     nodes.end()
     for node in nodes.all {
-      #expect(Self.segments(of: node.process.processIdentifier).isEmpty)
+      #expect(Self.leftovers(of: node.process.processIdentifier).isEmpty)
     }
   }
 
@@ -282,7 +282,7 @@ import Testing
     #expect(run.end() == 0)
     #expect(nodes.all[1].end() == 0)
     for node in nodes.all {
-      #expect(Self.segments(of: node.process.processIdentifier).isEmpty)
+      #expect(Self.leftovers(of: node.process.processIdentifier).isEmpty)
     }
   }
 
@@ -302,15 +302,19 @@ import Testing
       }
       #expect(try head.errorLine(containing: "error: ").contains(text))
       #expect(head.end() == 1)
-      #expect(Self.segments(of: head.process.processIdentifier).isEmpty)
+      #expect(Self.leftovers(of: head.process.processIdentifier).isEmpty)
       _ = run.end(SIGKILL)
     }
   }
 
   /// What a process has in shared memory.
-  static func segments(of process: Int32) -> [String] {
-    let names = (try? FileManager.default.contentsOfDirectory(atPath: "/dev/shm")) ?? []
+  /// Files of this process in shared memory, and its directory for spilled objects.
+  static func leftovers(of process: Int32) -> [String] {
+    let places = ["/dev/shm", FileManager.default.temporaryDirectory.path]
+    let names = places.flatMap {
+      (try? FileManager.default.contentsOfDirectory(atPath: $0)) ?? []
+    }
     // Not the number alone: those of others may contain it, and so may what is random in a name.
-    return names.filter { $0.contains("-\(process)-") }
+    return names.filter { $0.hasPrefix("heliostat") && $0.contains("-\(process)-") }
   }
 }

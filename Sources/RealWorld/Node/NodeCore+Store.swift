@@ -24,11 +24,6 @@ extension NodeCore {
     return min(bytes + bytes / 8 + (64 << 20), 1 << 42)
   }
 
-  static func memory(_ segment: SharedSegment, _ plan: NodePlan) throws -> ObjectMemory {
-    ObjectMemory(
-      segment: segment, spillDirectory: try SpillDirectory(in: plan.spillDirectory))
-  }
-
   // MARK: Programs of this host
 
   /// A program has connected that may put large objects: memory for them gets its pages ahead.

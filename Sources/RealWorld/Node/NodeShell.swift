@@ -26,6 +26,7 @@ final class NodeShell: Pump, @unchecked Sendable {
   private let hasNewClients = Atomic<Bool>(false)
   let spin: TimeSpan
   private let memory: SegmentAccess
+  private let spillPath: String
   private let diskInbox: DiskInbox
   let plan: NodePlan
   /// Where the workers are processes.
@@ -62,7 +63,10 @@ final class NodeShell: Pump, @unchecked Sendable {
     memory = SegmentAccess(segment)
     processes = try makeProcesses?(segment)
     core = .allocate(capacity: 1)
-    core.initialize(to: NodeCore(plan, try NodeCore.memory(segment, plan)))
+    let spills = try SpillDirectory(in: plan.spillDirectory)
+    spillPath = spills.path
+    core.initialize(
+      to: NodeCore(plan, ObjectMemory(segment: segment, spillDirectory: consume spills)))
     diskInbox = core.pointee.disk.inbox
     diskInbox.setWake { host.wake() }
   }
@@ -82,14 +86,17 @@ final class NodeShell: Pump, @unchecked Sendable {
 
   var segmentPath: String { memory.segment.path }
 
-  /// Removes what would outlive this process.
-  func removeNames() { memory.segment.removeName() }
+  /// Removes what would outlive this process: its end runs no `deinit`. Nothing is stored after it.
+  func removeNames() {
+    memory.segment.removeName()
+    SpillDirectory.removeContents(of: spillPath)
+  }
 
   /// Ends the workers; their present tasks run to their end.
   func stopWorkers() {
     for worker in workers { (worker as? ThreadWorker)?.thread.stop() }
     processes?.stopAndWait()
-    memory.segment.removeName()
+    removeNames()
   }
 
   private func addWorker(_ number: WorkerID, isInitial: Bool = false) throws(ThreadError) {

@@ -146,7 +146,7 @@ public struct SpillDirectory: ~Copyable {
 
   /// Removes a directory without directories in it; the lock last.
   @discardableResult
-  private static func removeContents(of path: String) -> Bool {
+  static func removeContents(of path: String) -> Bool {
     guard let stream = opendir(path) else { return false }
     while let entry = readdir(stream) {
       let name = withUnsafePointer(to: &entry.pointee.d_name) {

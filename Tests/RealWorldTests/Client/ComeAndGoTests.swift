@@ -97,7 +97,10 @@ struct ComeAndGoTests {
       node: NodeID(0), description: description, nodes: [description.resources])
     let segment = try SharedSegment.create(
       byteCount: NodeCore.segmentBytes(plan), in: [.privateMemory])
-    var core = NodeCore(plan, try NodeCore.memory(segment, plan))
+    var core = NodeCore(
+      plan,
+      ObjectMemory(
+        segment: segment, spillDirectory: try SpillDirectory(in: plan.spillDirectory)))
     final class Nowhere: Outlet {
       func send(_ frames: UnsafeRawBufferPointer) -> Int { frames.count }
       func flush() {}
