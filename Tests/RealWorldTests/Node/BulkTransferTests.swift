@@ -18,10 +18,10 @@ private struct TwoNodes: Sendable {
   let check: FunctionID
   private let functions = FunctionTable()
 
-  private let transport: TransportConfiguration
+  let transport: TransportConfiguration
 
   init(store: Int = 512 << 20, bulkConnections: Int = 2, isEncrypted: Bool = false) async throws {
-    var transport = TransportConfiguration()
+    var transport = TransportConfiguration().patient
     transport.bulkConnections = bulkConnections
     if isEncrypted {
       transport.tls = TLSSettings(
@@ -50,6 +50,8 @@ private struct TwoNodes: Sendable {
         description: NodeDescription(
           resources: ResourceVector(cpus: 1, gpus: gpus), store: ByteCount(UInt64(store))))
       options.settings.parameters.freeDelay = .milliseconds(1)
+      // Encryption of this size on a loaded machine leaves little time for heartbeats.
+      options.settings.silenceLimit = .seconds(600)
       options.transport = transport
       nodes.append(
         try await NodeProcess.start(
@@ -63,6 +65,9 @@ private struct TwoNodes: Sendable {
       count: Int(input.values.loadUnaligned(as: UInt64.self)),
       seed: input.values.loadUnaligned(fromByteOffset: 8, as: UInt64.self))
   }
+
+  /// What the nodes have complained of so far.
+  var warnings: [String] { log.lines.filter { $0.hasPrefix("warning") || $0.hasPrefix("error") } }
 
   /// Runs a program at the first node and ends the nodes, whatever comes of it.
   func run(_ program: @escaping @Sendable (Client) async throws -> Void) async throws {
@@ -313,6 +318,7 @@ struct BulkTransferTests {
       hello.functions = cluster.nodes[0].hello.functions
       _ = try await Connector.connect(
         to: cluster.nodes[0].endpoint, on: stranger.loop, as: hello,
+        configuration: cluster.transport,
         logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, delegate: stranger
       ).get()
       await cluster.log.line(
@@ -338,6 +344,7 @@ struct BulkTransferTests {
       let liar = Speaker(saying: Array(receipts.bytes), on: cluster.group.next())
       let listener = try await Listener.start(
         at: .tcp(host: "127.0.0.1", port: 0), on: liar.loop, as: cluster.nodes[1].hello,
+        configuration: cluster.transport,
         logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
         established: { link in
           link.delegate = liar
@@ -373,7 +380,9 @@ struct BulkTransferTests {
           try await cluster.when(3, leave: 0, at: round % 2) { $0.lanes.cut(atMost: 1) }
         }
         let checked = cluster.call(client, cluster.check, pattern, [here], on: 1)
-        #expect(await client.get(checked) == .value, "round \(round): \(client.text(checked))")
+        let status = await client.get(checked)
+        try #require(
+          status == .value, "round \(round): \(client.text(checked)) \(cluster.warnings)")
         client.free(here)
       }
       #expect(try await cluster.at(1) { $0.shell.core.pointee.arrivals.isEmpty })
@@ -393,6 +402,7 @@ struct BulkTransferTests {
       await #expect(throws: TransportError.self) {
         _ = try await Connector.connect(
           to: cluster.nodes[0].endpoint, on: cluster.group.next(), as: hello,
+          configuration: cluster.transport,
           logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, delegate: Nobody()
         ).get()
       }
@@ -428,6 +438,9 @@ private final class Speaker: LinkDelegate, @unchecked Sendable {
     self.loop = loop
     ended = loop.makePromise()
   }
+
+  /// Where no link came about: a promise that nobody keeps ends the process.
+  deinit { ended.fail(CancellationError()) }
 
   func linkReceived(_ link: Link, frames: UnsafeRawBufferPointer) {
     if hasSpoken { return }
