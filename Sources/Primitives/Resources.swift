@@ -58,7 +58,11 @@ public struct ResourceVector: Hashable, Sendable, BitwiseCopyable, Codable {
   @inlinable public static func += (a: inout ResourceVector, b: ResourceVector) { a = a + b }
   @inlinable public static func -= (a: inout ResourceVector, b: ResourceVector) { a = a - b }
 
-  @inlinable public var isZero: Bool { lanes == .zero }
+  @inlinable public var isZero: Bool {
+    // As words: the comparison of vectors goes lane by lane.
+    let words = unsafeBitCast(lanes, to: SIMD4<UInt64>.self)
+    return words[0] | words[1] | words[2] | words[3] == 0
+  }
   @inlinable public var cpuUnits: Int32 { lanes[0] }
   @inlinable public var gpuUnits: Int32 { lanes[1] }
 

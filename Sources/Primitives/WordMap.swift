@@ -22,17 +22,18 @@ public struct WordMap<Value: BitwiseCopyable>: ~Copyable {
   /// 64 less the binary logarithm of the size.
   @usableFromInline var shift: UInt64
   @usableFromInline var filled: Int
-  /// Quarters of the places that may be filled.
-  @usableFromInline let limit: Int
+  /// With so many keys the map is full, and grows before it takes another.
+  @usableFromInline var limit: Int
 
   /// Reserved: marks an empty place.
   @inlinable public static var emptyKey: UInt64 { .max }
 
   /// - Parameter isSparse: grow at half full already: for maps that are asked in vain as often as not.
   @inlinable public init(minimumCapacity: Int = 16, isSparse: Bool = false) {
-    limit = isSparse ? 2 : 3
+    let quarters = isSparse ? 2 : 3
     var size = 16
-    while size * limit / 4 < minimumCapacity { size *= 2 }
+    while size / 4 * quarters < minimumCapacity { size *= 2 }
+    limit = size / 4 * quarters
     places = Self.emptyPlaces(size)
     mask = size - 1
     shift = UInt64(64 - size.trailingZeroBitCount)
@@ -65,7 +66,7 @@ public struct WordMap<Value: BitwiseCopyable>: ~Copyable {
   /// The place of `key`, or of the empty slot where it would go.
   @inlinable func place(_ key: UInt64) -> Int {
     var i = home(key)
-    while places[i].key != key && places[i].key != Self.emptyKey { i = (i + 1) & mask }
+    while places[i].key != key && places[i].key != Self.emptyKey { i = (i &+ 1) & mask }
     return i
   }
 
@@ -94,17 +95,26 @@ public struct WordMap<Value: BitwiseCopyable>: ~Copyable {
     precondition(key != Self.emptyKey, "key \(key) is reserved")
     var i = place(key)
     if places[i].key == key { return value(at: i) }
-    if (filled + 1) * 4 > (mask + 1) * limit {
+    if filled >= limit {
       grow()
       i = place(key)
     }
     (places + i).initialize(to: Place(key: key, value: initial()))
-    filled += 1
+    filled &+= 1
     return value(at: i)
   }
 
   @inlinable public mutating func set(_ key: UInt64, _ value: Value) {
-    pointer(key, inserting: value).pointee = value
+    precondition(key != Self.emptyKey, "key \(key) is reserved")
+    var i = place(key)
+    if places[i].key != key {
+      if filled >= limit {
+        grow()
+        i = place(key)
+      }
+      filled &+= 1
+    }
+    (places + i).initialize(to: Place(key: key, value: value))
   }
 
   @inlinable @discardableResult
@@ -112,7 +122,7 @@ public struct WordMap<Value: BitwiseCopyable>: ~Copyable {
     var hole = place(key)
     guard places[hole].key == key else { return nil }
     let removed = places[hole].value
-    var next = (hole + 1) & mask
+    var next = (hole &+ 1) & mask
     while places[next].key != Self.emptyKey {
       // Move an entry back only when its home does not lie after the hole.
       let distance = (next &- home(places[next].key)) & mask
@@ -120,10 +130,10 @@ public struct WordMap<Value: BitwiseCopyable>: ~Copyable {
         places[hole] = places[next]
         hole = next
       }
-      next = (next + 1) & mask
+      next = (next &+ 1) & mask
     }
     places[hole].key = Self.emptyKey
-    filled -= 1
+    filled &-= 1
     return removed
   }
 
@@ -152,6 +162,7 @@ public struct WordMap<Value: BitwiseCopyable>: ~Copyable {
     let size = oldSize * 2
     places = Self.emptyPlaces(size)
     mask = size - 1
+    limit *= 2
     shift = UInt64(64 - size.trailingZeroBitCount)
     for i in 0..<oldSize where old[i].key != Self.emptyKey {
       (places + place(old[i].key)).initialize(to: old[i])
