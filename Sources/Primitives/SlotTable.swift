@@ -1,7 +1,9 @@
+/// A table of records that may come to be many.
+public typealias SlotTable<Record: BitwiseCopyable> = ChunkedTable<Record, 8>
+
 /// Plain records behind dense 32-bit slots; freed slots are reused last-in first-out. Records never
-/// move, because storage grows by chunks.
-public struct SlotTable<Record: BitwiseCopyable>: ~Copyable {
-  @inlinable static var chunkShift: Int { 8 }
+/// move, because storage grows by chunks of 2 to the `chunkShift`.
+public struct ChunkedTable<Record: BitwiseCopyable, let chunkShift: Int>: ~Copyable {
   @inlinable static var chunkSize: Int { 1 << chunkShift }
 
   @usableFromInline var chunks: UnsafeMutablePointer<UnsafeMutablePointer<Record>>
@@ -41,7 +43,7 @@ public struct SlotTable<Record: BitwiseCopyable>: ~Copyable {
   }
 
   @inlinable public func pointer(_ slot: UInt32) -> UnsafeMutablePointer<Record> {
-    chunks[Int(slot) >> Self.chunkShift] + (Int(slot) & (Self.chunkSize - 1))
+    chunks[Int(slot) >> chunkShift] + (Int(slot) & (Self.chunkSize - 1))
   }
 
   @inlinable public subscript(slot: UInt32) -> Record {
@@ -61,7 +63,7 @@ public struct SlotTable<Record: BitwiseCopyable>: ~Copyable {
       freeCount -= 1
       return free[freeCount]
     }
-    if used >> Self.chunkShift == chunkCount { addChunk() }
+    if used >> chunkShift == chunkCount { addChunk() }
     let slot = UInt32(truncatingIfNeeded: used)
     used += 1
     return slot

@@ -204,7 +204,7 @@ extension RecordReader {
       let index = UInt16(try number("chunk", upTo: UInt64(UInt16.max)))
       let count = UInt16(try number("chunks", upTo: UInt64(UInt16.max)))
       let size = try size()
-      return .chunkArrived(object, index: index, count: count, size, try status())
+      return .chunkArrived(object, index: index, count: count, try status(), size)
     case .chunkSent: return .chunkSent(PushID(try small("push")))
     case .taskLogged:
       let task = try task()
@@ -223,12 +223,12 @@ extension RecordReader {
       let object = try object()
       let node = try node()
       let size = try size()
-      return .locationAdded(object, node, size, try status())
+      return .locationAdded(object, node, try status(), size)
     case .objectLocated:
       let object = try object()
       let node = try nodeIfAny()
       let size = try size()
-      return .objectLocated(object, node, size, try status())
+      return .objectLocated(object, node, try status(), size)
     case .locationRemoved:
       let object = try object()
       return .locationRemoved(object, try node())

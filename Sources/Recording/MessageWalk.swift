@@ -88,7 +88,7 @@ extension Message {
       .actorLookedUp(let task), .writesCommitted(let task):
       sink.task(task)
     case .heartbeat(let handle): payloads.heartbeat(handle).pointee.walk(&sink)
-    case .chunkArrived(let object, let index, let count, let size, let status):
+    case .chunkArrived(let object, let index, let count, let status, let size):
       sink.object(object)
       sink.number(UInt64(index), "chunk")
       sink.number(UInt64(count), "chunks")
@@ -103,8 +103,8 @@ extension Message {
       sink.task(task)
       sink.node(node)
       sink.status(status)
-    case .locationAdded(let object, let node, let size, let status),
-      .objectLocated(let object, let node, let size, let status):
+    case .locationAdded(let object, let node, let status, let size),
+      .objectLocated(let object, let node, let status, let size):
       sink.object(object)
       sink.node(node)
       sink.size(size)

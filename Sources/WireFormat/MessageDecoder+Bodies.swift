@@ -81,7 +81,7 @@ extension MessageDecoder {
       let object = object(&reader, &borrowed)
       let node = try nodeIfAny(&reader)
       let size = try size(&reader)
-      return .objectLocated(object, node, size, try status(&reader))
+      return .objectLocated(object, node, try status(&reader), size)
     case .chunkArrived: return try chunkArrived(&reader, &borrowed)
     case .locationLost:
       try reader.requireExactly(24, "object location")
@@ -219,7 +219,7 @@ extension MessageDecoder {
     let count = reader.load(UInt16.self)
     guard index < count else { throw .make(.aboveLimit, "chunk number", index, Int(count) - 1) }
     let size = try size(&reader)
-    return .chunkArrived(object, index: index, count: count, size, try status(&reader))
+    return .chunkArrived(object, index: index, count: count, try status(&reader), size)
   }
 
   private func heartbeat(_ reader: inout FrameReader) throws(FrameError) -> HeartbeatHandle {

@@ -14,7 +14,7 @@ extension MessageDecoder {
       let object = object(&reader, &borrowed)
       let node = try node(&reader)
       let size = try size(&reader)
-      return .locationAdded(object, node, size, try status(&reader))
+      return .locationAdded(object, node, try status(&reader), size)
     case .locationRemoved:
       try reader.requireExactly(24, "object location")
       let object = object(&reader, &borrowed)

@@ -142,14 +142,14 @@ extension MessageEncoder {
       .objectOffered(let object):
       write(object, into: &output)
     case .heartbeat(let handle): write(handle, into: &output)
-    case .chunkArrived(let object, let index, let count, let size, let status):
+    case .chunkArrived(let object, let index, let count, let status, let size):
       write(object, into: &output)
       output.put(index)
       output.put(count)
       output.put(size.bytes)
       output.put(status.rawValue)
-    case .locationAdded(let object, let node, let size, let status),
-      .objectLocated(let object, let node, let size, let status):
+    case .locationAdded(let object, let node, let status, let size),
+      .objectLocated(let object, let node, let status, let size):
       write(object, into: &output)
       output.put(node.index)
       output.put(size.bytes)
@@ -295,7 +295,7 @@ extension MessageEncoder {
       write(specification: task, flags, into: &output)
     case .taskCompleted(let task, let node, let status):
       write(completed: task, node, status, into: &output)
-    case .locationAdded(let object, let node, let size, let status):
+    case .locationAdded(let object, let node, let status, let size):
       write(object, into: &output)
       output.put(node.index)
       output.put(size.bytes)

@@ -33,7 +33,7 @@ struct ForgedTests {
     let payloads = MessagePayloads.allocate()
     defer { payloads.deallocate() }
     let messages: [Message] = [
-      .taskLogged(TaskHandle(0), .none), .locationAdded(object, .none, .zero, .value),
+      .taskLogged(TaskHandle(0), .none), .locationAdded(object, .none, .value, .zero),
       .nodeLost(.none), .actorCreated(TaskHandle(0), .none),
     ]
     for message in messages {
@@ -42,7 +42,7 @@ struct ForgedTests {
       #expect(text.contains("no node"), "\(message.kind): \(text)")
     }
     // Nowhere is an answer.
-    let answer = Message.objectLocated(object, .none, .zero, .nodeDied)
+    let answer = Message.objectLocated(object, .none, .nodeDied, .zero)
     let text = failure(
       { answer.walk(&$0, payloads) }, { _ = try $0.message(answer.kind, [], payloads) })
     #expect(text.isEmpty)

@@ -211,7 +211,7 @@ final class ChainHarness {
       objects[object.key]!.holders.insert(node.index).inserted
     else { return }
     specs.retain(object.producer)
-    send(.locationAdded(object, node, ByteCount(8), .value), from: client, to: map.head(0))
+    send(.locationAdded(object, node, .value, ByteCount(8)), from: client, to: map.head(0))
   }
 
   private func drop(_ object: ObjectHandle, at node: UInt32) {

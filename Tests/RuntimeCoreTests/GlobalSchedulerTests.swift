@@ -97,7 +97,7 @@ struct GlobalSchedulerTests {
     lone.tell(.taskEscalated(lone.task([input])))
     #expect(lone.sent.isEmpty)
     // All holders are told before the task is placed: the first is not taken for the only one.
-    lone.tell(.objectLocated(input, NodeID(2), ByteCount(50_000_000), .value))
+    lone.tell(.objectLocated(input, NodeID(2), .value, ByteCount(50_000_000)))
     #expect(lone.placements.isEmpty)
     lone.tell(.locationsListed(input))
     #expect(lone.placements == [2])
@@ -108,7 +108,7 @@ struct GlobalSchedulerTests {
     #expect(lone.placements.count == 1)
     // The copy at node 2 went, another appeared.
     lone.tell(.locationLost(input, NodeID(2)))
-    lone.tell(.objectLocated(input, NodeID(1), ByteCount(5_000_000_000), .value))
+    lone.tell(.objectLocated(input, NodeID(1), .value, ByteCount(5_000_000_000)))
     lone.tell(.taskEscalated(lone.task([input])))
     #expect(lone.placements == [1])
   }

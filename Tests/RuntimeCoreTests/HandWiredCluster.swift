@@ -141,8 +141,8 @@ final class HandWiredCluster {
         loose.append(
           .message(
             .chunkArrived(
-              transfer.object, index: transfer.index, count: transfer.count, transfer.objectSize,
-              transfer.status), from: source, to: .raylet(transfer.to)))
+              transfer.object, index: transfer.index, count: transfer.count, transfer.status,
+              transfer.objectSize), from: source, to: .raylet(transfer.to)))
         if transfer.push != .single {
           loose.append(.message(.chunkSent(transfer.push), from: source, to: source))
         }

@@ -147,10 +147,10 @@ func describe(
   case .objectRequested(let o), .objectRefused(let o), .objectPinned(let o),
     .objectUnpinned(let o), .locationsListed(let o), .objectFreed(let o), .objectOffered(let o):
     return "\(message.kind) \(object(o))"
-  case .chunkArrived(let o, let index, let count, let size, let status):
+  case .chunkArrived(let o, let index, let count, let status, let size):
     return "chunk \(object(o)) \(index) \(count) \(size.bytes) \(status)"
-  case .locationAdded(let o, let node, let size, let status),
-    .objectLocated(let o, let node, let size, let status):
+  case .locationAdded(let o, let node, let status, let size),
+    .objectLocated(let o, let node, let status, let size):
     return "\(message.kind) \(object(o)) \(node) \(size.bytes) \(status)"
   case .locationRemoved(let o, let node), .locationLost(let o, let node):
     return "\(message.kind) \(object(o)) \(node)"

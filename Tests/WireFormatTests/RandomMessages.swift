@@ -148,15 +148,15 @@ struct RandomMessages {
     case .chunkArrived:
       let index = below(65_535)
       return .chunkArrived(
-        object, index: UInt16(index), count: UInt16(index + 1), size(), status())
-    case .locationAdded: return .locationAdded(object, node, size(), status())
+        object, index: UInt16(index), count: UInt16(index + 1), status(), size())
+    case .locationAdded: return .locationAdded(object, node, status(), size())
     case .locationRemoved: return .locationRemoved(object, node)
     case .actorCreated: return .actorCreated(task, node)
     case .objectLookedUp:
       return .objectLookedUp(object, bit() ? .anyLocation : .everyLocation)
     case .actorLookedUp: return .actorLookedUp(task)
     case .writesCommitted: return .writesCommitted(task)
-    case .objectLocated: return .objectLocated(object, bit() ? node : .none, size(), status())
+    case .objectLocated: return .objectLocated(object, bit() ? node : .none, status(), size())
     case .locationLost: return .locationLost(object, node)
     case .locationsListed: return .locationsListed(object)
     case .objectFreed:

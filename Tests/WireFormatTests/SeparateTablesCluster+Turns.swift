@@ -158,7 +158,7 @@ extension SeparateTablesCluster {
       process.specs.retain(producer)
       process.borrowed.append(producer)
       deliver(
-        .chunkArrived(object, index: chunk.index, count: chunk.count, chunk.size, chunk.status),
+        .chunkArrived(object, index: chunk.index, count: chunk.count, chunk.status, chunk.size),
         from: .raylet(chunk.from), to: .raylet(chunk.to))
       endTurn(there)
     }

@@ -154,7 +154,7 @@ extension NodeCore {
     borrowed.append(object.producer)
     handle(
       Envelope(
-        message: .chunkArrived(object, index: 0, count: 1, size, status), source: source,
+        message: .chunkArrived(object, index: 0, count: 1, status, size), source: source,
         target: rayletAddress))
   }
 

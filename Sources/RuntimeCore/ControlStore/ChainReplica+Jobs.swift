@@ -47,7 +47,7 @@ extension ChainReplica {
     _ object: ObjectHandle, to client: Address, into effects: inout EffectBuffer<Effect>
   ) {
     if client.role == .raylet {
-      effects.append(.send(.objectLocated(object, .none, .zero, .ownerDied), to: client))
+      effects.append(.send(.objectLocated(object, .none, .ownerDied, .zero), to: client))
     } else {
       effects.append(.send(.objectFreed(object), to: client))
     }

@@ -61,9 +61,13 @@ public struct ChainReplica: ~Copyable {
       precondition(isHead, "a write reached member \(position) of shard \(shard), not its head")
       applied.value += 1
       apply(message, client: source, into: &effects)
-      passOn(
-        UpdateRecord(update: message, client: source, sequence: applied, epoch: map.epoch),
-        into: &effects)
+      if isTail {
+        consume(message)
+      } else {
+        passOn(
+          UpdateRecord(update: message, client: source, sequence: applied, epoch: map.epoch),
+          into: &effects)
+      }
       // The message's reference: the task's row has one of its own by now.
       if case .taskLogged(let task, _) = message { specs.release(task) }
     case .updatePropagated(let handle, let sequence):
@@ -73,8 +77,12 @@ public struct ChainReplica: ~Copyable {
       applied = sequence
       let record = payloads.take(handle)
       apply(record.update, client: record.client, into: &effects)
-      passOn(record, into: &effects)
-      if isTail { effects.append(.send(.updatesAcknowledged(sequence), to: predecessor)) }
+      if isTail {
+        consume(record.update)
+        effects.append(.send(.updatesAcknowledged(sequence), to: predecessor))
+      } else {
+        passOn(record, into: &effects)
+      }
     case .updatesAcknowledged(let sequence):
       while acknowledged < sequence, let handle = sent.popFirst() {
         acknowledged.value += 1
@@ -101,14 +109,10 @@ public struct ChainReplica: ~Copyable {
     }
   }
 
-  /// Keeps an applied update until it is acknowledged and passes a copy on; at the tail it ends.
+  /// Keeps an applied update until it is acknowledged and passes a copy on.
   private mutating func passOn(
     _ record: UpdateRecord, into effects: inout EffectBuffer<Effect>
   ) {
-    if isTail {
-      consume(record.update)
-      return
-    }
     var copy = record
     if case .objectsFreed(let batch) = record.update {
       copy.update = .objectsFreed(payloads.insert(payloads.batch(batch).pointee))
@@ -139,7 +143,7 @@ public struct ChainReplica: ~Copyable {
       if node == .none && specs[task].kind == .actorCreation && !hasEnded(task) {
         loseActor(task, into: &effects)
       }
-    case .locationAdded(let object, let node, let size, let status):
+    case .locationAdded(let object, let node, let status, let size):
       if hasEnded(object.producer) {
         // The node drops its copy when it hears of the end.
       } else if object.index >= 0 && tables.existingObject(object) == nil {
@@ -277,7 +281,7 @@ public struct ChainReplica: ~Copyable {
     guard isTail, tables.hasSubscribers(entry) else { return }
     let (size, status) = tables.description(entry)
     tables.forEachSubscriber(of: entry, persistentOnly: false) { address in
-      effects.append(.send(.objectLocated(object, node, size, status), to: address))
+      effects.append(.send(.objectLocated(object, node, status, size), to: address))
     }
     tables.dropOneShotSubscribers(of: entry)
   }
@@ -299,16 +303,16 @@ public struct ChainReplica: ~Copyable {
     switch mode {
     case .anyLocation:
       if let node = tables.someLocation(entry) {
-        effects.append(.send(.objectLocated(object, node, size, status), to: client))
+        effects.append(.send(.objectLocated(object, node, status, size), to: client))
       } else if status.isError {
-        effects.append(.send(.objectLocated(object, .none, size, status), to: client))
+        effects.append(.send(.objectLocated(object, .none, status, size), to: client))
       } else {
         tables.subscribe(client, to: entry, persistent: false)
       }
     case .everyLocation:
       tables.subscribe(client, to: entry, persistent: true)
       tables.forEachLocation(of: entry) { node in
-        effects.append(.send(.objectLocated(object, node, size, status), to: client))
+        effects.append(.send(.objectLocated(object, node, status, size), to: client))
       }
       effects.append(.send(.locationsListed(object), to: client))
     }

@@ -110,7 +110,7 @@ public struct GlobalScheduler: ~Copyable {
       }
     case .heartbeat(let handle):
       heard(payloads.take(handle), at: now, into: &effects)
-    case .objectLocated(let object, let node, let size, _):
+    case .objectLocated(let object, let node, _, let size):
       guard let slot = directory.find(object), node != .none else { return }
       directory.setHolder(slot, node, size: size)
     case .locationsListed(let object):

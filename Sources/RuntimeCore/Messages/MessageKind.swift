@@ -29,7 +29,7 @@ public enum MessageKind: UInt8, Sendable, CaseIterable, BitwiseCopyable {
 }
 
 extension Message {
-  public var kind: MessageKind {
+  @inlinable @inline(__always) public var kind: MessageKind {
     switch self {
     case .taskSubmitted: .taskSubmitted
     case .objectWanted: .objectWanted

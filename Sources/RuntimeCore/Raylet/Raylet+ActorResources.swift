@@ -6,9 +6,6 @@ import Primitives
 /// A creation holds its share from the moment that it is queued here. So it is queued only where it is
 /// sure to start.
 extension Raylet {
-  /// What tasks can ever get here, as things stand.
-  var assignable: ResourceVector { total - heldForLife }
-
   mutating func hold(for slot: UInt32) {
     let actor = actors.pointer(slot)
     actor.pointee.holdsResources = true

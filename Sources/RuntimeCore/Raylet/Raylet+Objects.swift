@@ -136,7 +136,7 @@ extension Raylet {
     if dependencies.interest(object) != nil {
       seal(object, size, status, isPrimary: false, at: now, into: &effects)
       effects.append(
-        .send(.locationAdded(object, node, size, status), to: map.head(shard(object.producer))))
+        .send(.locationAdded(object, node, status, size), to: map.head(shard(object.producer))))
       objectIsLocal(object, status, at: now, into: &effects)
     }
     activatePulls(at: now, into: &effects)
@@ -226,7 +226,7 @@ extension Raylet {
     let held = status == .value ? size : .zero
     seal(object, held, status, isPrimary: true, at: now, into: &effects)
     effects.append(
-      .send(.locationAdded(object, node, held, status), to: map.head(shard(object.producer))))
+      .send(.locationAdded(object, node, status, held), to: map.head(shard(object.producer))))
     effects.append(.send(.objectReady(object, status), to: client))
     objectIsLocal(object, status, at: now, into: &effects)
     dispatch(at: now, into: &effects)

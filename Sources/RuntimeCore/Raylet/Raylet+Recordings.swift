@@ -105,7 +105,7 @@ extension Raylet {
     case .objectPut(let object, _), .objectRequested(let object), .objectRefused(let object),
       .objectFreed(let object), .objectOffered(let object), .objectKept(let object, _):
       return standing(of: object)
-    case .objectLocated(let object, let holder, _, let status):
+    case .objectLocated(let object, let holder, let status, _):
       let place = holder == .none ? "nowhere" : holder == node ? "here" : "elsewhere"
       return "\(place)\(status.isError ? ", error" : ""), \(standing(of: object))"
     case .chunkArrived(let object, let index, let count, _, _):

@@ -28,7 +28,7 @@ extension Raylet {
       total: assignable, available: available, queueLength: queueLength, workers: cpuCount,
       missingInputs: missing, averageTaskSeconds: averageTaskSeconds, peers: peers)
     // Whatever the policy: what actors hold for life nobody gets by waiting.
-    let isOpen = !isDraining && (heldForLife.isZero || demand.fits(in: view.total))
+    let isOpen = !isDraining && (!holdsForLife || demand.fits(in: view.total))
     switch isOpen ? spillover.decide(demand: demand, view: view) : .escalate {
     case .keep:
       enqueue(task, notifies: notice != .none, at: now, into: &effects)
@@ -70,7 +70,7 @@ extension Raylet {
       refuse(task, .none, into: &effects)
       return
     }
-    if !heldForLife.isZero && source.role == .globalScheduler
+    if holdsForLife && source.role == .globalScheduler
       && sendBack(task, to: source.number, into: &effects)
     {
       return
@@ -193,7 +193,7 @@ extension Raylet {
     at now: Instant, into effects: inout EffectBuffer<Effect>
   ) {
     // A handful at a time: looking for the least loaded worker costs as much as sending a task.
-    let share = UInt32(max(1, pipelineDepth / 16))
+    let share = max(1, pipelineDepth / 16)
     while ready.count > 0 && uncommitted < parameters.uncommittedLimit {
       let worker = workers.leastLoaded(below: pipelineDepth) { shape in
         guard let slot = ready.first(shape: shape) else { return false }
@@ -203,8 +203,8 @@ extension Raylet {
         pipelinesAreFull = true
         return
       }
-      let limit = min(UInt32(pipelineDepth), workers.pointer(worker).pointee.queued + share)
-      while workers.pointer(worker).pointee.queued < limit,
+      let limit = min(pipelineDepth, Int(workers.pointer(worker).pointee.queued) + share)
+      while Int(workers.pointer(worker).pointee.queued) < limit,
         let slot = ready.first(shape: shape), isPipelined(slot)
       {
         ready.removeFirst(shape: shape, tasks)
@@ -271,7 +271,7 @@ extension Raylet {
     let spec = specs[task]
     averageTaskSeconds = smoothed(
       averageTaskSeconds, now.since(record.pointee.startedAt).seconds)
-    if parameters.pipelineTime > .zero { adaptPipelines(record.pointee.queued) }
+    if parameters.pipelineTime > .zero { adaptPipelines(Int(record.pointee.queued)) }
     if records { effects.append(.record(.finished(task, node, worker, status))) }
     let hasNext = workers.removeFirst(worker, tasks)
     if hasNext { started(record.pointee.task, on: worker, at: now, into: &effects) }
@@ -304,9 +304,9 @@ extension Raylet {
   }
 
   /// - Parameter queued: what the worker that has finished a task still has, that one included.
-  private mutating func adaptPipelines(_ queued: UInt32) {
+  private mutating func adaptPipelines(_ queued: Int) {
     // Filled again in one go when a part has drained, not one by one.
-    if Int(queued) <= pipelineDepth - pipelineDepth / 4 { pipelinesAreFull = false }
+    if queued <= pipelineDepth - pipelineDepth / 4 { pipelinesAreFull = false }
     let tasks = parameters.pipelineTime.seconds / max(averageTaskSeconds, 1e-9)
     pipelineDepth = max(1, min(parameters.pipelineLimit, Int(min(tasks, 1e6))))
   }

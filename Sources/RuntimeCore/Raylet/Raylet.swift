@@ -46,6 +46,8 @@ public struct Raylet: ~Copyable {
   var knowsEndedJobs = false
   /// This node will leave; see `Raylet+Draining.swift`.
   var isDraining = false
+  /// Actors hold resources for life; see `heldForLife`.
+  private(set) var holdsForLife = false
   let map: ControlStoreMap
   let specs: TaskSpecTable
   let payloads: MessagePayloads
@@ -61,7 +63,9 @@ public struct Raylet: ~Copyable {
   var pipelineDepth = 1
   /// No worker takes a further task until one has finished.
   var pipelinesAreFull = false
-  let total: ResourceVector
+  /// What tasks can ever get here: what the node has, but for what actors hold for life or have been
+  /// promised.
+  private(set) var assignable: ResourceVector
   var available: ResourceVector
   let spillover: any SpilloverPolicy
   var ready = ReadyQueues()
@@ -73,6 +77,7 @@ public struct Raylet: ~Copyable {
   var freed: UnsafeMutablePointer<Batch>
 
   let parameters: Parameters
+  let total: ResourceVector
   var random: RandomStream
   var gpus: GPUInstances
   var actors = ActorTable()
@@ -87,7 +92,12 @@ public struct Raylet: ~Copyable {
   /// Methods in `methodsAwaitingActor` that were cancelled, and whether recursively.
   var cancelledMethods = WordMap<Bool>()
   /// What actors hold, those that are yet to be constructed included.
-  var heldForLife = ResourceVector.zero
+  var heldForLife = ResourceVector.zero {
+    didSet {
+      holdsForLife = !heldForLife.isZero
+      assignable = total - heldForLife
+    }
+  }
   var handover = Handover()
   var pulls: PullManager
   var pushes = PushManager()
@@ -100,6 +110,9 @@ public struct Raylet: ~Copyable {
     payloads: MessagePayloads, seed: UInt64
   ) {
     self.node = node
+    var parameters = parameters
+    parameters.pipelineLimit = min(parameters.pipelineLimit, WorkerPool.longestQueue)
+    parameters.actorPipelineLimit = min(parameters.actorPipelineLimit, WorkerPool.longestQueue)
     self.parameters = parameters
     self.specs = specs
     self.payloads = payloads
@@ -109,6 +122,7 @@ public struct Raylet: ~Copyable {
     records = parameters.recordsTransitions
     random = RandomStream(seed: seed, stream: 0x5241_594C << 32 | UInt64(node.index))
     total = description.resources
+    assignable = description.resources
     available = description.resources
     gpus = GPUInstances(count: Int(description.resources.gpuUnits / ResourceVector.unitsPerOne))
     cpuCount = Int(description.resources.cpuUnits / ResourceVector.unitsPerOne)
@@ -185,13 +199,13 @@ public struct Raylet: ~Copyable {
       wanted(object, want, by: source, at: now, into: &effects)
     case .objectPut(let object, let size):
       put(object, size, by: source, at: now, into: &effects)
-    case .objectLocated(let object, let holder, let size, let status):
+    case .objectLocated(let object, let holder, let status, let size):
       located(object, holder, size, status, at: now, into: &effects)
     case .objectRequested(let object):
       requested(object, by: source.node, at: now, into: &effects)
     case .objectRefused(let object):
       refused(object, at: now, into: &effects)
-    case .chunkArrived(let object, _, let count, let size, let status):
+    case .chunkArrived(let object, _, let count, let status, let size):
       chunkArrived(object, count, size, status, from: source.node, at: now, into: &effects)
     case .chunkSent(let push):
       chunkSent(push, into: &effects)

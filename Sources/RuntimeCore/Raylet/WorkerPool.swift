@@ -7,23 +7,46 @@ import Primitives
 struct WorkerPool: ~Copyable {
   enum State: UInt8, BitwiseCopyable { case starting, idle, running, blocked }
 
+  /// Half a cache line: a cluster has a hundred thousand of them.
   struct Worker: BitwiseCopyable {
+    var startedAt: Instant
     /// What it runs: a slot of the raylet's tasks, and what it will run after that, first to last.
     var task: UInt32
     var last: UInt32
-    var queued: UInt32
-    /// The demand of what it runs, while further tasks of that demand may follow it.
-    var pipelineShape: UInt16?
     /// The actor it belongs to: a slot of the raylet's actors; `none` for a pooled worker.
     var actor: UInt32
     var gpus: GPUAssignment
-    var startedAt: Instant
+    /// What it runs and will run.
+    fileprivate(set) var queued: UInt16
+    private var shape: UInt16
     var state: State
+
+    /// The demand of what it runs, while further tasks of that demand may follow it.
+    var pipelineShape: UInt16? {
+      get { shape == Self.noShape ? nil : shape }
+      set { shape = newValue ?? Self.noShape }
+    }
+
+    /// No demand has this number.
+    private static let noShape = UInt16.max
+
+    fileprivate init(_ state: State) {
+      startedAt = .zero
+      task = WorkerPool.none
+      last = WorkerPool.none
+      actor = WorkerPool.none
+      gpus = .none
+      queued = 0
+      shape = Self.noShape
+      self.state = state
+    }
   }
 
   static let none = UInt32.max
+  /// No worker has more tasks than this.
+  static let longestQueue = Int(UInt16.max)
 
-  private var workers = SlotTable<Worker>()
+  private var workers = ChunkedTable<Worker, 6>()
   private var idle = RingQueue<UInt32>()
   /// Workers that are not dedicated to an actor, starting ones included.
   private(set) var pooled = 0
@@ -42,10 +65,7 @@ struct WorkerPool: ~Copyable {
 
   /// A new worker; with `isReady` it is idle at once (started with the node).
   mutating func add(isReady: Bool) -> WorkerID {
-    let index = workers.insert(
-      Worker(
-        task: Self.none, last: Self.none, queued: 0, pipelineShape: nil, actor: Self.none,
-        gpus: .none, startedAt: .zero, state: isReady ? .idle : .starting))
+    let index = workers.insert(Worker(isReady ? .idle : .starting))
     pooled += 1
     if isReady { idle.append(index) } else { starting += 1 }
     return WorkerID(Int(index))
@@ -70,6 +90,9 @@ struct WorkerPool: ~Copyable {
   }
 
   /// Adds a task behind those that the worker has; true when it is the only one.
+  // Inlined: a call would get copies of both tables' heads, since the pool and the tasks lie in one
+  // record.
+  @inline(__always)
   func append(
     _ slot: UInt32, to id: WorkerID, _ tasks: borrowing SlotTable<LocalTask>
   ) -> Bool {
@@ -86,6 +109,7 @@ struct WorkerPool: ~Copyable {
   }
 
   /// Takes the task that the worker has finished off; false when it has no other.
+  @inline(__always)
   func removeFirst(_ id: WorkerID, _ tasks: borrowing SlotTable<LocalTask>) -> Bool {
     let worker = workers.pointer(id.index)
     worker.pointee.task = tasks.pointer(worker.pointee.task).pointee.next
@@ -97,7 +121,7 @@ struct WorkerPool: ~Copyable {
   /// holds; nil when each has `depth`. Linear in the number of workers.
   func leastLoaded(below depth: Int, where hasTask: (UInt16) -> Bool) -> WorkerID? {
     var best: UInt32?
-    var fewest = UInt32(depth)
+    var fewest = UInt16(depth)
     for index in 0..<UInt32(workers.slotCount) {
       let worker = workers.pointer(index)
       guard worker.pointee.queued < fewest, let shape = worker.pointee.pipelineShape,
@@ -156,8 +180,15 @@ struct WorkerPool: ~Copyable {
 /// Which GPUs of a node somebody holds: whole ones by mask, or a fraction of a single one.
 struct GPUAssignment: BitwiseCopyable, Equatable {
   var mask: UInt32
+  private var share: UInt16
+
+  init(mask: UInt32, units: Int32) {
+    self.mask = mask
+    share = UInt16(units)
+  }
+
   /// Ten-thousandths of each masked GPU.
-  var units: Int32
+  var units: Int32 { Int32(share) }
   static var none: GPUAssignment { GPUAssignment(mask: 0, units: 0) }
 }
 

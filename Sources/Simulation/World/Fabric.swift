@@ -366,7 +366,8 @@ struct Fabric: ~Copyable {
   private func leave(_ source: Address, bytes: Int, at now: Instant) -> UInt64 {
     let machine = machine(source)
     let left =
-      max(machine.pointee.lastSent, now.nanoseconds) + UInt64(Double(bytes) * nanosecondsPerByte)
+      max(machine.pointee.lastSent, now.nanoseconds)
+      + UInt64(bitPattern: Int64(Double(bytes) * nanosecondsPerByte))
     machine.pointee.lastSent = left
     return left
   }
@@ -540,8 +541,8 @@ struct Fabric: ~Copyable {
   ) {
     push(
       .chunkArrived(
-        transfer.object, index: transfer.index, count: transfer.count, transfer.objectSize,
-        transfer.status),
+        transfer.object, index: transfer.index, count: transfer.count, transfer.status,
+        transfer.objectSize),
       to: .raylet(transfer.to), from: .raylet(from), at: Instant(nanoseconds: arrival))
     if transfer.push != .single {
       push(
