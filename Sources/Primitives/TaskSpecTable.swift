@@ -116,10 +116,12 @@ public struct TaskSpecTable: @unchecked Sendable {
   @inlinable public func insert(
     _ spec: TaskSpec, arguments: UnsafeBufferPointer<ObjectHandle>
   ) -> TaskHandle {
-    var spec = spec
-    spec.references = 1
-    setArguments(arguments, of: &spec)
-    let handle = TaskHandle(storage.pointee.specs.insert(spec))
+    let slot = storage.pointee.specs.take()
+    let place = storage.pointee.specs.pointer(slot)
+    place.initialize(to: spec)
+    place.pointee.references = 1
+    setArguments(arguments, of: &place.pointee)
+    let handle = TaskHandle(slot)
     if storage.pointee.isInterning { addToIndex(handle, spec.id) }
     return handle
   }
@@ -145,6 +147,20 @@ public struct TaskSpecTable: @unchecked Sendable {
     setArguments(arguments, of: &spec.pointee)
     let handle = TaskHandle(slot)
     if storage.pointee.isInterning { addToIndex(handle, id) }
+    return handle
+  }
+
+  /// The same for one of several submitters that share a model, and without arguments.
+  @inlinable public func insert(
+    like model: UnsafePointer<TaskSpec>, id: TaskID, work: TimeSpan, submitter: UInt32,
+    caller: UInt64
+  ) -> TaskHandle {
+    let none = UnsafeBufferPointer<ObjectHandle>(start: nil, count: 0)
+    let handle = insert(like: model, id: id, sequence: 0, actor: .none, arguments: none)
+    let spec = pointer(handle)
+    spec.pointee.work = work
+    spec.pointee.submitter = submitter
+    spec.pointee.caller = caller
     return handle
   }
 

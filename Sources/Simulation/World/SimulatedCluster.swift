@@ -141,7 +141,24 @@ public final class SimulatedCluster {
     _ spec: TaskSpec, arguments: UnsafeBufferPointer<ObjectHandle> = .init(start: nil, count: 0),
     wanted: Bool = false, at driver: Int
   ) -> TaskHandle {
-    let task = specs.insert(spec, arguments: arguments)
+    submit(specs.insert(spec, arguments: arguments), wanted: wanted, at: driver)
+  }
+
+  /// Submits a task like `model`, which lasts `work` and takes no arguments, with the next identity of
+  /// this driver: for programs of very many tasks.
+  @discardableResult
+  public func submit(
+    like model: UnsafePointer<TaskSpec>, work: TimeSpan, wanted: Bool = false, at driver: Int
+  ) -> TaskHandle {
+    let machine = machine(driver)
+    let task = specs.insert(
+      like: model, id: machine.pointee.nextTaskID(), work: work,
+      submitter: Address.driver(driver).raw, caller: machine.pointee.rootID.word)
+    return submit(task, wanted: wanted, at: driver)
+  }
+
+  @inline(__always)
+  private func submit(_ task: TaskHandle, wanted: Bool, at driver: Int) -> TaskHandle {
     let now = fabric.pointee.occupy(.driver(driver), for: configuration.client.submit)
     let notice = wanted ? ResultNotice.localCopy : configuration.resultNotice
     fabric.pointee.recorder?.pointee.submitted(task, notice: notice, by: .driver(driver), at: now)

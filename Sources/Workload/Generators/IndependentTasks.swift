@@ -37,7 +37,8 @@ public final class IndependentTasks: Application {
   private let constantWork: TimeSpan?
   private var submittedAt: UnsafeMutablePointer<UInt64>
   private var capacity = 1 << 16
-  private var shape: UInt16 = 0
+  /// What all tasks have in common.
+  private let model: UnsafeMutablePointer<TaskSpec>
   private var submitted = 0
   private var completed = 0
   /// Progress is told each time this many more tasks have ended.
@@ -54,16 +55,23 @@ public final class IndependentTasks: Application {
       constantWork = nil
     }
     submittedAt = .allocate(capacity: capacity)
+    model = .allocate(capacity: 1)
     stride = max(1, options.tasks / 20)
   }
 
-  deinit { submittedAt.deallocate() }
+  deinit {
+    submittedAt.deallocate()
+    model.deallocate()
+  }
 
   public var isFinished: Bool { completed == options.tasks }
 
   public func start(on cluster: SimulatedCluster) {
     self.cluster = cluster
-    shape = cluster.specs.shape(options.demand)
+    model.initialize(
+      to: TaskSpec(
+        id: TaskID(high: 0, low: 0), function: FunctionID(0),
+        shape: cluster.specs.shape(options.demand), outputSize: options.outputSize))
     var drivers: [Int] = []
     if options.submittersPerNode == 0 {
       drivers.append(cluster.addDriver(on: cluster.configuration.head))
@@ -81,11 +89,9 @@ public final class IndependentTasks: Application {
 
   private func submit(at driver: Int) {
     submitted += 1
-    var spec = cluster.newTask(of: driver, function: FunctionID(0), shape: shape)
-    spec.outputSize = options.outputSize
-    spec.work = constantWork ?? TimeSpan(seconds: options.duration.draw(&random))
+    let work = constantWork ?? TimeSpan(seconds: options.duration.draw(&random))
     let called = cluster.now(of: driver)
-    let task = cluster.submit(spec, wanted: true, at: driver)
+    let task = cluster.submit(like: model, work: work, wanted: true, at: driver)
     let index = Int(task.index)
     if index >= capacity { grow(to: index + 1) }
     submittedAt[index] = called.nanoseconds
