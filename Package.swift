@@ -35,7 +35,7 @@ let package = Package(
     // MARK: Below the worlds: no clock, no system randomness, no Foundation.
     .target(
       name: "Primitives",
-      dependencies: [.product(name: "RealModule", package: "swift-numerics")]),
+      dependencies: ["CPrefetch", .product(name: "RealModule", package: "swift-numerics")]),
     .target(name: "Scheduling", dependencies: ["Primitives"]),
     .target(name: "RuntimeCore", dependencies: ["Primitives", "Scheduling"]),
     .target(name: "Recording", dependencies: ["Primitives", "Scheduling", "RuntimeCore"]),
@@ -94,6 +94,8 @@ let package = Package(
         .product(name: "Logging", package: "swift-log"),
       ]),
     .target(name: "CAllocationCounter"),
+    // One instruction that Swift has no name for.
+    .target(name: "CPrefetch"),
     .executableTarget(
       name: "HeliostatCLI",
       dependencies: [

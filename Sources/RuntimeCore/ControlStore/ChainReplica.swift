@@ -326,6 +326,11 @@ public struct ChainReplica: ~Copyable {
     let batch = payloads.batch(handle)
     for i in 0..<batch.pointee.count {
       let object = batch.pointee[i]
+      // Freed in the order of their ends, they lie anywhere in the tables.
+      if let later = batch.pointee.object(at: i &+ 4) {
+        tables.prefetch(later)
+        specs.prefetch(later.producer)
+      }
       if dropEnded(object) { continue }
       guard let entry = tables.existingObject(object), tables.exists(entry) else {
         // Not made yet: who waits for it hears at once, the copy goes when it is made.

@@ -63,6 +63,9 @@ struct ControlStoreTables: ~Copyable {
 
   var memoryBytes: Int { records.memoryBytes + actors.memoryBytes + links.memoryBytes }
 
+  /// Brings the record of an object near.
+  func prefetch(_ object: ObjectHandle) { records.prefetch(object.key) }
+
   // MARK: Tasks
 
   private static func key(_ task: TaskHandle) -> UInt64 {

@@ -277,6 +277,12 @@ public struct Driver: ~Copyable {
     freed.removeAll()
   }
 
+  func prefetch(_ object: ObjectHandle) {
+    objects.prefetch(object.key)
+    // A program that hears of a result mostly submits the next task.
+    specs.prefetchNext()
+  }
+
   // MARK: Facts
 
   public mutating func receive(

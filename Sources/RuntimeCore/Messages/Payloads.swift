@@ -53,6 +53,8 @@ public struct Batch: Sendable, BitwiseCopyable {
   @inlinable public var count: Int { Int(filled) }
   @inlinable public var isFull: Bool { count == Batch.capacity }
   @inlinable public subscript(i: Int) -> ObjectHandle { ObjectHandle(key: objects[i]) }
+  /// The object at `i`, if there are so many.
+  @inlinable public func object(at i: Int) -> ObjectHandle? { i < count ? self[i] : nil }
   @inlinable public mutating func append(_ object: ObjectHandle) {
     objects[count] = object.key
     filled += 1

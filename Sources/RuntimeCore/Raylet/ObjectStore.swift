@@ -40,6 +40,13 @@ struct ObjectStore: ~Copyable {
   var memoryBytes: Int { slots.memoryBytes + entries.memoryBytes }
 
   func find(_ object: ObjectHandle) -> UInt32? { slots[object.key] }
+  /// Brings near where the object would be found.
+  func prefetch(_ object: ObjectHandle) { slots.prefetch(object.key) }
+  /// Brings near what sealing the object will write.
+  func prefetchSealing(_ object: ObjectHandle) {
+    slots.prefetch(object.key)
+    entries.prefetchNext()
+  }
   subscript(slot: UInt32) -> Entry { entries[slot] }
   /// There is or was an object in this slot.
   func has(_ slot: UInt32) -> Bool { slot < entries.slotCount }

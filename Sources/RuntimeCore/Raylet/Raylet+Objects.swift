@@ -346,6 +346,10 @@ extension Raylet {
     }
     for i in 0..<batch.pointee.count {
       let object = batch.pointee[i]
+      if let later = batch.pointee.object(at: i &+ 4) {
+        store.prefetch(later)
+        specs.prefetch(later.producer)
+      }
       let shard = shard(object.producer)
       settle(object.producer)
       dropCopy(object, into: &effects)

@@ -57,6 +57,7 @@ struct WorkerPool: ~Copyable {
   var memoryBytes: Int { workers.memoryBytes + idle.memoryBytes }
 
   func pointer(_ id: WorkerID) -> UnsafeMutablePointer<Worker> { workers.pointer(id.index) }
+  func prefetch(_ id: WorkerID) { workers.prefetch(id.index) }
   /// There is or was a worker of this number.
   func has(_ id: WorkerID) -> Bool { id.index < workers.slotCount }
 

@@ -93,6 +93,14 @@ public struct EventQueue<Payload: BitwiseCopyable>: ~Copyable {
     return Instant(nanoseconds: buckets[level << EventQueueLayout.digitBits + digit].earliest)
   }
 
+  /// An event that will be popped soon: the next but one, while it lies in the front already. To look
+  /// at only: events that are pushed meanwhile may come first.
+  @inlinable @inline(__always)
+  public var upcoming: UnsafePointer<Payload>? {
+    let second = head + 1
+    return second < tail ? withUnsafePointer(to: &second.pointee.payload) { $0 } : nil
+  }
+
   /// The bytes of heap in use: the tables, and the chunks that events have ever lain in. Memory
   /// reserved and never written is not counted.
   @inlinable public var memoryBytes: Int {

@@ -229,6 +229,7 @@ struct Fabric: ~Copyable {
 
   @inline(__always)
   private mutating func handle(_ event: Event) {
+    if let soon = queue.upcoming { prefetch(soon) }
     let message = event.message
     let target = event.target
     if !Raylet.isBackground(message) { foreground -= 1 }
@@ -265,6 +266,21 @@ struct Fabric: ~Copyable {
     }
     perform(from: target, at: moment)
     if isChecked { check(target) }
+  }
+
+  /// What an event needs comes from memory while the two before it are handled: a run touches the
+  /// records of all machines in turn, and waits for them longer than it computes.
+  @inline(__always)
+  private func prefetch(_ event: UnsafePointer<Event>) {
+    let target = event.pointee.target
+    if target == Event.world { return }
+    let number = target.number
+    switch target.role {
+    case .raylet: raylets[number].prefetch(for: event.pointee.message)
+    case .replica: replicas[number].prefetch(for: event.pointee.message)
+    case .driver: drivers[number]?.pointee.prefetch(for: event.pointee.message)
+    case .globalScheduler: break
+    }
   }
 
   private func check(_ address: Address) {

@@ -1,0 +1,42 @@
+import Primitives
+
+// A world that serves many machines with one thread finds each machine's records cold. What a message
+// will need is known from the message: a world that knows the next one already says so here, and the
+// memory comes while the present one is served. Nothing depends on it.
+
+extension Raylet {
+  /// Brings near what handling `message` begins with.
+  public func prefetch(for message: Message) {
+    switch message {
+    case .taskFinished(let task, let worker, _):
+      workers.prefetch(worker)
+      specs.prefetch(task)
+      store.prefetchSealing(ObjectHandle(producer: task, index: 0))
+    case .taskSubmitted(let task, _), .taskPlaced(let task):
+      specs.prefetch(task)
+      tasks.prefetchNext()
+    case .writesCommitted(let task): specs.prefetch(task)
+    default: break
+    }
+  }
+}
+
+extension ChainReplica {
+  /// Brings near what handling `message` begins with.
+  public func prefetch(for message: Message) {
+    switch message {
+    case .taskLogged(let task, _), .taskCompleted(let task, _, _):
+      tables.prefetch(ObjectHandle(producer: task, index: 0))
+      specs.prefetch(task)
+    default: break
+    }
+  }
+}
+
+extension Driver {
+  /// Brings near what handling `message` begins with.
+  public func prefetch(for message: Message) {
+    guard case .objectReady(let object, _) = message else { return }
+    prefetch(object)
+  }
+}
