@@ -13,6 +13,22 @@ struct WidePayload: BitwiseCopyable {
 
 @Suite("Event queue")
 struct EventQueueTests {
+  @Test("What is upcoming is popped next but one, unless something comes before it")
+  func upcoming() {
+    var queue = EventQueue<UInt64>()
+    #expect(queue.upcoming == nil)
+    for time in UInt64(0)..<10 { queue.push(100 + time, at: Instant(nanoseconds: 6400 + time)) }
+    #expect(queue.pop()?.payload == 100)
+    #expect(queue.upcoming?.pointee == 102)
+    queue.push(7, at: Instant(nanoseconds: 6400))
+    #expect(queue.upcoming?.pointee == 101)
+    #expect(queue.pop()?.payload == 7)
+    #expect(queue.pop()?.payload == 101)
+    #expect(queue.pop()?.payload == 102)
+    while queue.count > 1 { _ = queue.pop() }
+    #expect(queue.upcoming == nil)
+  }
+
   /// Runs the queue and the oracle side by side; `growth` in a hundred steps push, the others pop.
   private func compare(
     _ pattern: IncrementPattern, seed: UInt64, start: UInt64, steps: Int, most: Int,
