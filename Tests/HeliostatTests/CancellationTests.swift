@@ -8,35 +8,15 @@ import Testing
 /// Cancellation and time limits through the API: each program in both worlds.
 @Suite("Cancellation", .timeLimit(.minutes(10)))
 struct CancellationTests {
-  enum World: CaseIterable { case simulated, real }
-
-  /// Runs a program on one node with `cpus` CPUs.
-  private func run(
-    _ world: World, cpus: Int, _ library: FunctionLibrary,
-    _ program: @escaping ProgramRuntime.Program
-  ) async throws {
-    switch world {
-    case .simulated:
-      var cluster = TestCluster()
-      cluster.nodes = 1
-      cluster.cpus = cpus
-      let run = try cluster.run(library, program)
-      run.expectSuccess()
-    case .real:
-      let cluster = try Cluster.inProcess(cpus: cpus, store: ByteCount(64 << 20), library: library)
-      try await cluster.runAndStop(program)
-    }
-  }
-
   @Test(
     "What waits for its inputs ends at once with its dependents; the rest has its results",
-    arguments: World.allCases)
-  func queued(world: World) async throws {
+    arguments: TestWorld.allCases)
+  func queued(world: TestWorld) async throws {
     let library = FunctionLibrary()
     let double = library.remote("double") { (x: Int) in 2 * x }
     let gate = Counter()
     let held = held(by: gate, 1, library)
-    try await run(world, cpus: 1, library) { ray in
+    try await world.run(cpus: 1, library) { ray in
       let blocker = ray.submit(held)
       let waiting = ray.submit(double, .ref(blocker))
       let kept = ray.submit(double, .ref(blocker))
@@ -56,8 +36,8 @@ struct CancellationTests {
 
   @Test(
     "A program that runs sees that it is cancelled, and what it had submitted is, too",
-    arguments: World.allCases)
-  func program(world: World) async throws {
+    arguments: TestWorld.allCases)
+  func program(world: TestWorld) async throws {
     let library = FunctionLibrary()
     let idle = library.program("idle") { (ray: Session, _: Int) in
       while !TaskContext.isCancelled { await ray.sleep(.milliseconds(1)) }
@@ -68,7 +48,7 @@ struct CancellationTests {
       try await ray.get(inner)
     }
     let double = library.remote("double") { (x: Int) in 2 * x }
-    try await run(world, cpus: 2, library) { ray in
+    try await world.run(cpus: 2, library) { ray in
       let task = ray.submit(outer)
       await ray.sleep(.milliseconds(20))
       ray.cancel(task)
@@ -78,8 +58,8 @@ struct CancellationTests {
     }
   }
 
-  @Test("Without recursion the children of a cancelled program go on", arguments: World.allCases)
-  func notRecursive(world: World) async throws {
+  @Test("Without recursion the children of a cancelled program go on", arguments: TestWorld.allCases)
+  func notRecursive(world: TestWorld) async throws {
     let library = FunctionLibrary()
     let slow = library.program("slow") { (ray: Session) in
       await ray.sleep(.milliseconds(30))
@@ -91,7 +71,7 @@ struct CancellationTests {
       begun.value.add(1, ordering: .relaxed)
       return try await ray.get(child)
     }
-    try await run(world, cpus: 2, library) { ray in
+    try await world.run(cpus: 2, library) { ray in
       let task = ray.submit(outer)
       while begun.value.load(ordering: .relaxed) == 0 { await ray.sleep(.milliseconds(1)) }
       ray.cancel(task, recursive: false)
@@ -102,8 +82,8 @@ struct CancellationTests {
 
   @Test(
     "A cancelled call is passed over, and the calls behind it keep their order",
-    arguments: World.allCases)
-  func method(world: World) async throws {
+    arguments: TestWorld.allCases)
+  func method(world: TestWorld) async throws {
     let library = FunctionLibrary()
     let gate = Counter()
     let held = held(by: gate, 10, library)
@@ -112,7 +92,7 @@ struct CancellationTests {
       state.append(x)
       return state
     }
-    try await run(world, cpus: 2, library) { ray in
+    try await world.run(cpus: 2, library) { ray in
       let actor = ray.create(log)
       let ten = ray.submit(held)
       let calls = [
@@ -136,7 +116,7 @@ struct CancellationTests {
       throw CancellationError()
     }
     let double = library.remote("double") { (x: Int) in 2 * x }
-    try await run(.real, cpus: 1, library) { ray in
+    try await TestWorld.real.run(cpus: 1, library) { ray in
       // Short ones first, so that a worker is sent several tasks at once.
       _ = try await ray.get((0..<200).map { ray.submit(double, .value($0)) })
       let tasks = (0..<50).map { ray.submit(spin, .value($0)) }
@@ -168,12 +148,12 @@ struct CancellationTests {
 
   @Test(
     "Time limits of get and wait pass in both worlds, and cancel nothing",
-    arguments: World.allCases)
-  func timeouts(world: World) async throws {
+    arguments: TestWorld.allCases)
+  func timeouts(world: TestWorld) async throws {
     let library = FunctionLibrary()
     let gate = Counter()
     let held = held(by: gate, 3, library)
-    try await run(world, cpus: 1, library) { ray in
+    try await world.run(cpus: 1, library) { ray in
       let task = ray.submit(held)
       for limit in [TimeSpan.zero, .milliseconds(2)] {
         await #expect(throws: RuntimeError.getTimedOut(after: limit)) {
@@ -216,7 +196,7 @@ struct CancellationTests {
   }
 }
 
-private func equal<Value: Equatable>(
+func equal<Value: Equatable>(
   _ found: Value, _ expected: Value, _ location: SourceLocation = #_sourceLocation
 ) {
   #expect(found == expected, sourceLocation: location)

@@ -19,6 +19,8 @@ final class RealBackend: Backend, @unchecked Sendable {
   private var lastDemand = ResourceVector.zero
   /// Tasks that another program made and this one knows by their names; held as long as it runs.
   private var foreign: [TaskID: TaskHandle] = [:]
+  /// Objects of those that this program has given up; the names stay theirs.
+  private var freedForeign: Set<UInt64> = []
 
   init(_ client: Client, library: FunctionLibrary) {
     self.client = client
@@ -125,16 +127,23 @@ final class RealBackend: Backend, @unchecked Sendable {
     return bytes.isEmpty ? nil : String(decoding: bytes, as: UTF8.self)
   }
 
-  /// Its place in the table is empty, or another task's. Before that, the cluster itself answers that
-  /// the object is freed.
+  /// Its place in the table is empty or another task's; or it is this program's own and not known any
+  /// more; or it is another's and was given up here.
   override func isFreed(_ object: ObjectHandle, _ id: ObjectID) -> Bool {
-    client.specs.references(object.producer) == 0 || client.specs[object.producer].id != id.producer
+    let producer = object.producer
+    if client.specs.references(producer) == 0 || client.specs[producer].id != id.producer {
+      return true
+    }
+    if client.knows(object) { return false }
+    let isOwn = producer == client.root || foreign.isEmpty || foreign[id.producer] == nil
+    return isOwn || freedForeign.contains(object.key)
   }
 
   override func free(_ object: ObjectHandle) {
     // The reference that leaves with the object is not the one that keeps its name.
     if !foreign.isEmpty && foreign[client.specs[object.producer].id] != nil {
       client.specs.retain(object.producer)
+      freedForeign.insert(object.key)
     }
     client.free(object)
   }

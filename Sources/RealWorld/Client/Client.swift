@@ -220,6 +220,12 @@ public final class Client: @unchecked Sendable {
     core.pointee.driver.status(object)
   }
 
+  /// Whether this program submitted the object's task, put it or asked for it, and has not freed it.
+  public func knows(_ object: ObjectHandle) -> Bool { core.pointee.driver.knows(object) }
+
+  /// The program as a task: the producer of what it puts.
+  public var root: TaskHandle { core.pointee.driver.root }
+
   public func free(_ object: ObjectHandle) {
     if !loans.isEmpty { loans[object.key] = nil }
     core.pointee.free(object)

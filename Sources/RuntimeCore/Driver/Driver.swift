@@ -141,6 +141,9 @@ public struct Driver: ~Copyable {
       var known = Known(wantsLocal: true)
       known.isPromised = notice == .ifKept
       objects.set(ObjectHandle(producer: task, index: 0).key, known)
+      for index in 1..<max(1, Int32(specs[task].returns)) {
+        objects.set(ObjectHandle(producer: task, index: index).key, Known(wantsLocal: false))
+      }
     }
     effects.append(.send(.taskSubmitted(task, notice: notice), to: raylet))
   }
@@ -359,10 +362,7 @@ public struct Driver: ~Copyable {
     else { return }
     known.pointee.isPromised = false
     known.pointee.wantsLocal = false
-    if known.pointee.waiting == Self.end {
-      objects.remove(object.key)
-      return
-    }
+    if known.pointee.waiting == Self.end { return }
     var link = known.pointee.waiting
     while link != Self.end {
       if links[link].needsLocal { known.pointee.wantsLocal = true }
