@@ -58,7 +58,8 @@ struct CancellationTests {
     }
   }
 
-  @Test("Without recursion the children of a cancelled program go on", arguments: TestWorld.allCases)
+  @Test(
+    "Without recursion the children of a cancelled program go on", arguments: TestWorld.allCases)
   func notRecursive(world: TestWorld) async throws {
     let library = FunctionLibrary()
     let slow = library.program("slow") { (ray: Session) in
