@@ -12,8 +12,8 @@ struct HeliostatCommand: ParsableCommand {
       Runs workload files on a full Ray-like runtime (OSDI'18), in discrete-event simulation or on \
       real processes, and shows the results beside the published ones.
 
-      Exit codes: 0 success, 1 a failed check or run, 2 bad input, 130 interrupted (what had \
-      finished is kept).
+      Exit codes: 0 success, 1 a failed check or run, 2 bad input, 130 interrupted by Ctrl-C, \
+      143 by SIGTERM (what had finished is kept).
       """,
     version: Version.text,
     subcommands: [

@@ -40,22 +40,35 @@ final class Progress: @unchecked Sendable {
   }
 }
 
-/// Ctrl-C once: finish the runs under way and keep what there is; twice: stop at once.
+/// Ctrl-C, SIGTERM or SIGHUP once: finish the runs under way and keep what there is; twice: stop at once.
 final class Interruption: @unchecked Sendable {
-  private let count = ManagedAtomic(0)
-  private let source: any DispatchSourceSignal
+  /// The first signal; 0 for none yet.
+  private let first = ManagedAtomic<Int32>(0)
+  private var sources: [any DispatchSourceSignal] = []
 
   init() {
-    signal(SIGINT, SIG_IGN)
-    source = DispatchSource.makeSignalSource(signal: SIGINT, queue: .global())
-    source.setEventHandler { [unowned self] in
-      if count.loadThenWrappingIncrement(ordering: .relaxed) > 0 { _exit(130) }
-      let text =
-        "\nInterrupted: finishing the runs under way; press Ctrl-C again to stop at once.\n"
-      FileHandle.standardError.write(Data(text.utf8))
+    for number in [SIGINT, SIGTERM, SIGHUP] {
+      signal(number, SIG_IGN)
+      let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
+      source.setEventHandler { [unowned self] in
+        let (isFirst, _) = first.compareExchange(
+          expected: 0, desired: number, ordering: .relaxed)
+        if !isFirst { _exit(128 + number) }
+        let text =
+          "\nInterrupted: finishing the runs under way; press Ctrl-C again to stop at once, which "
+          + "keeps nothing.\n"
+        FileHandle.standardError.write(Data(text.utf8))
+      }
+      source.resume()
+      sources.append(source)
     }
-    source.resume()
   }
 
-  var requested: Bool { count.load(ordering: .relaxed) > 0 }
+  var requested: Bool { exitCode != 0 }
+
+  /// As shells have it: 128 and the signal's number; 0 without one.
+  var exitCode: Int32 {
+    let number = first.load(ordering: .relaxed)
+    return number == 0 ? 0 : 128 + number
+  }
 }

@@ -151,7 +151,7 @@ struct RunCommand: ParsableCommand {
     } else {
       printTables(report, directory, earlier)
     }
-    if !result.isComplete && !result.lostCluster { throw ExitCode(130) }
+    if !result.isComplete && !result.lostCluster { throw ExitCode(interruption.exitCode) }
     if !report.passed { throw ExitCode(1) }
   }
 

@@ -254,10 +254,12 @@ import Testing
   }
 }
 
-/// Ctrl-C, once and twice.
+/// Ctrl-C and the like, once and twice.
 @Suite struct CommandLineInterruptTests {
-  @Test("interrupted once, a run keeps what has finished and marks it; exit code 130")
-  func once() throws {
+  @Test(
+    "interrupted once, a run keeps what has finished and marks it, and its exit code tells",
+    arguments: [SIGINT, SIGTERM, SIGHUP])
+  func once(signal: Int32) throws {
     let sandbox = try Sandbox()
     let output = Pipe()
     let process = try sandbox.start(
@@ -265,11 +267,11 @@ import Testing
       output: output, errors: FileHandle.nullDevice)
     // The heading comes when the run begins; 100 000 runs take minutes.
     _ = try #require(output.fileHandleForReading.readUntil("100000 runs, simulated"))
-    process.interrupt()
+    kill(process.processIdentifier, signal)
     let rest = String(
       decoding: try output.fileHandleForReading.readToEnd() ?? Data(), as: UTF8.self)
     process.waitUntilExit()
-    #expect(process.terminationReason == .exit && process.terminationStatus == 130)
+    #expect(process.terminationReason == .exit && process.terminationStatus == 128 + signal)
     #expect(rest.contains("Interrupted: only the runs that had finished are shown."))
     #expect(try sandbox.read("r/summary.md").contains("Interrupted"))
     #expect(try sandbox.read("r/report.html").contains("Interrupted"))
