@@ -145,7 +145,8 @@ public final class NodeProcess: @unchecked Sendable {
         }
       }
       let shell = try NodeShell(
-        plan, functions: functions, spin: options.spin, host: host, processes: makeProcesses)
+        plan, functions: functions, spin: options.spin, host: host, processes: makeProcesses,
+        logger: logger)
       let process = NodeProcess(
         node: node, settings: settings, roster: plan.roster, shell: shell, host: host,
         spinner: spinner, listener: listener, functions: functions, options: options,

@@ -24,7 +24,7 @@ public final class InProcessCluster: @unchecked Sendable {
       plan, functions: functions, spin: spin, sharesMemory: sharesMemory, host: host,
       processes: try ProcessWorkers.maker(
         workers, plan, functions: functions, spin: spin, logger: logger,
-        wakeNode: { host.wake() }))
+        wakeNode: { host.wake() }), logger: logger)
     try node.start()
     try thread.start(node)
   }

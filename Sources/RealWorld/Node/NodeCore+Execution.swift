@@ -56,6 +56,20 @@ extension NodeCore {
     if isNew == true { cancellations += 1 }
   }
 
+  /// Tasks have come that no node can run, or have gone. The shell hears of each kind once.
+  mutating func noteInfeasible(_ number: Int) {
+    guard let scheduler = schedulers?.advanced(by: number) else { return }
+    let tasks = scheduler.pointee.infeasibleTasks
+    for task in tasks.dropFirst(infeasibleCounts[number]) {
+      let spec = specs[task]
+      let key = UInt64(spec.function.index) << 16 | UInt64(spec.shape)
+      if knownInfeasible.insert(key).inserted {
+        news.append(.infeasible(spec.function, demand: specs.demand(task)))
+      }
+    }
+    infeasibleCounts[number] = tasks.count
+  }
+
   /// The worker lets its actor go, in the order of its commands.
   mutating func endActor(on worker: WorkerID) {
     guard let ring = commands[Int(worker.index)] else { return }

@@ -3,7 +3,9 @@ import RuntimeCore
 import WireFormat
 
 /// What the shell has to see to after a turn.
-enum WorkerNews: Sendable {
+enum NodeNews: Sendable {
+  /// No node has what these tasks need: they wait for one that comes.
+  case infeasible(FunctionID, demand: ResourceVector)
   /// The worker's process has ended, and the machines know.
   case lost(port: UInt32)
   /// The worker's process sent what it may not.
@@ -38,7 +40,7 @@ extension NodeCore {
     abandonHeld(for: worker.number)
     if let address = port(worker.port).pointee.client { disconnect(address) }
     closePort(worker.port)
-    workerNews.append(.lost(port: worker.port))
+    news.append(.lost(port: worker.port))
     handle(
       Envelope(
         message: .workerLost(worker.number), source: rayletAddress, target: rayletAddress))
@@ -68,7 +70,7 @@ extension NodeCore {
   /// A client of this host sent what it may not: for a thread that is an error of this very program.
   mutating func faulted(_ number: UInt32, _ error: FrameError) {
     if port(number).pointee.isThread { fatalError("a client of this process sent \(error)") }
-    workerNews.append(.faulty(port: number, "\(error)"))
+    news.append(.faulty(port: number, "\(error)"))
   }
 
   /// What programs of a worker process may say besides what drivers say.

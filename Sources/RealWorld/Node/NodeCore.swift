@@ -139,8 +139,11 @@ struct NodeCore: ~Copyable {
   var touchedWorkers = RingQueue<UInt32>()
   /// The arguments of tasks under way, by task.
   var arguments = WordMap<UnsafeMutablePointer<ArgumentBlock>>()
-  /// For the shell, of workers that are processes.
-  var workerNews: [WorkerNews] = []
+  /// For the shell.
+  var news: [NodeNews] = []
+  /// What each global scheduler here holds that no node can run, and of which tasks the shell knows.
+  var infeasibleCounts: [Int]
+  var knownInfeasible: Set<UInt64> = []
   /// For the shell: bodies of `MembershipNews` from other nodes.
   var membershipNews: [[UInt8]] = []
 
@@ -183,8 +186,10 @@ struct NodeCore: ~Copyable {
             placement: plan.placement, specs: specs, payloads: payloads, seed: plan.seed))
       }
       self.schedulers = schedulers
+      infeasibleCounts = Array(repeating: 0, count: schedulerCount)
     } else {
       schedulers = nil
+      infeasibleCounts = []
       schedulerCount = 0
     }
     ports = .allocate(capacity: portCapacity)
@@ -303,6 +308,7 @@ struct NodeCore: ~Copyable {
       if let schedulers {
         schedulers[number].receive(
           envelope.message, from: envelope.source, at: now, into: &effects)
+        if schedulers[number].infeasibleCount != infeasibleCounts[number] { noteInfeasible(number) }
       } else {
         send(envelope.message, to: envelope.target, from: envelope.source)
       }

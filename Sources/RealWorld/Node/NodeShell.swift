@@ -1,4 +1,5 @@
 import Glibc
+import Logging
 import Primitives
 import RuntimeCore
 import Scheduling
@@ -27,6 +28,7 @@ final class NodeShell: Pump, @unchecked Sendable {
   let spin: TimeSpan
   private let memory: SegmentAccess
   private let spillPath: String
+  private let logger: Logger
   private let diskInbox: DiskInbox
   let plan: NodePlan
   /// Where the workers are processes.
@@ -48,9 +50,10 @@ final class NodeShell: Pump, @unchecked Sendable {
   init(
     _ plan: NodePlan, functions: FunctionTable, spin: TimeSpan, sharesMemory: Bool = true,
     host: any ShellHost,
-    processes makeProcesses: ((SharedSegment) throws -> ProcessWorkers)? = nil
+    processes makeProcesses: ((SharedSegment) throws -> ProcessWorkers)? = nil, logger: Logger
   ) throws {
     self.plan = plan
+    self.logger = logger
     programs = Mutex(ProgramNumbers(plan.node))
     self.functions = functions
     self.spin = spin
@@ -149,10 +152,10 @@ final class NodeShell: Pump, @unchecked Sendable {
     processes.add(worker, address: address, toClient: toClient, announces: announces)
   }
 
-  /// Sees to workers that have ended, and ends those that must.
-  private func heedWorkers() {
-    let news = core.pointee.workerNews
-    core.pointee.workerNews.removeAll()
+  /// Sees to workers that have ended, ends those that must, and says what cannot run.
+  private func heedNews() {
+    let news = core.pointee.news
+    core.pointee.news.removeAll()
     for item in news {
       switch item {
       case .lost(let port):
@@ -162,6 +165,12 @@ final class NodeShell: Pump, @unchecked Sendable {
         rings.removeAll { $0.port == port }
         processRings.removeValue(forKey: port)?.deallocate()
       case .faulty(let port, let reason): processes?.condemn(port, reason)
+      case .infeasible(let function, let demand):
+        logger.warning(
+          """
+          '\(functions.name(function))' needs \(plan.resourceNames.describe(demand)), and no node \
+          has so much: its tasks wait for a node that has
+          """)
       }
     }
   }
@@ -284,7 +293,7 @@ final class NodeShell: Pump, @unchecked Sendable {
     if !diskInbox.isEmpty, core.pointee.finishDiskJobs() { worked = true }
     // A share for each peer, so that none waits for another's backlog.
     for (ring, port) in rings where read(ring, port, runs: 4) { worked = true }
-    if !core.pointee.workerNews.isEmpty { heedWorkers() }
+    if !core.pointee.news.isEmpty { heedNews() }
     if !endTurn() {
       sched_yield()
       worked = true

@@ -80,6 +80,8 @@ public struct GlobalScheduler: ~Copyable {
     remoteBytes.deallocate()
   }
 
+  public var infeasibleCount: Int { infeasible.count }
+
   /// Tasks that no node could ever run, in order of arrival.
   public var infeasibleTasks: [TaskHandle] {
     (0..<infeasible.count).map { infeasible[$0] }
