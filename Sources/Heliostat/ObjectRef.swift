@@ -72,7 +72,7 @@ extension ActorRef: RemoteValue {
   }
 }
 
-/// What a `get` can throw besides the error of the task itself.
+/// What a `get` or a `wait` can throw besides the error of the task itself.
 public enum RuntimeError: Error, Equatable, Sendable, CustomStringConvertible {
   /// The task threw; the text describes its error. Raised at every `get` of its results and of the
   /// results of tasks that depend on them.
@@ -92,7 +92,9 @@ public enum RuntimeError: Error, Equatable, Sendable, CustomStringConvertible {
   case taskCancelled
   /// The driver whose job made the object has gone, and all that its job made with it.
   case ownerDied
-  /// The connection to the cluster is gone.
+  /// The program asked for what cannot be; the text says what, and what can.
+  case invalidArgument(String)
+  /// The connection to the cluster is gone, or the program has stopped the cluster.
   case disconnected(String)
   /// Nothing more can happen in the cluster while this program waits.
   case stalled(String)
@@ -109,6 +111,7 @@ public enum RuntimeError: Error, Equatable, Sendable, CustomStringConvertible {
     case .objectLost: "every copy of the object was on nodes that ended"
     case .taskCancelled: "the task was cancelled, or one that it depends on"
     case .ownerDied: "the driver whose job made the object has gone, and the object with it"
+    case .invalidArgument(let reason): reason
     case .disconnected(let reason): "the connection to the cluster is gone: \(reason)"
     case .stalled(let reason): "the program waits for ever: \(reason)"
     }

@@ -156,14 +156,25 @@ public final class Session: @unchecked Sendable {
   }
 
   /// Splits `refs` into those that are ready and the rest, both in their order, when `count` of them
-  /// are ready or `timeout` has passed. An object with an error counts as ready.
+  /// are ready or `timeout` has passed. An object with an error counts as ready. Of no objects none is
+  /// waited for, whatever `count` says, so that a loop over what is left may end with it.
   ///
   /// - Parameter fetch: with `false`, an object is ready when it exists anywhere.
+  /// - Throws: `RuntimeError.invalidArgument` for an object that is there twice, and a `count` below
+  ///   zero or above the number of `refs`; `RuntimeError.disconnected` when the cluster goes.
   public func wait<Value>(
     _ refs: [ObjectRef<Value>], count: Int = 1, timeout: TimeSpan? = nil, fetch: Bool = true
-  ) async -> (ready: [ObjectRef<Value>], rest: [ObjectRef<Value>]) {
-    precondition(Set(refs).count == refs.count, "wait was given the same object twice")
-    precondition(count <= refs.count, "wait for \(count) of \(refs.count) objects never ends")
+  ) async throws -> (ready: [ObjectRef<Value>], rest: [ObjectRef<Value>]) {
+    if refs.isEmpty { return ([], []) }
+    if count < 0 || count > refs.count {
+      throw RuntimeError.invalidArgument(
+        "wait was told to wait for \(count) of \(refs.count) objects; "
+          + "a count is 0 to the number of objects")
+    }
+    if refs.count > 1 && Set(refs).count < refs.count {
+      throw RuntimeError.invalidArgument(
+        "wait was given the same object twice; every one counts once, so name each once")
+    }
     let objects = refs.map(resolve)
     let pending = zip(refs, objects).filter { !isFreed($0, $1) }.map(\.1)
     let needed = count - (refs.count - pending.count)
@@ -171,7 +182,9 @@ public final class Session: @unchecked Sendable {
       let request = pending.withUnsafeBufferPointer {
         backend.request($0, needed: needed, isGet: false, fetch: fetch, timeout: timeout)
       }
-      _ = await backend.wait(request)
+      if await backend.wait(request) == .failed {
+        throw RuntimeError.disconnected(backend.lost ?? "the request failed")
+      }
     }
     var ready: [ObjectRef<Value>] = []
     var rest: [ObjectRef<Value>] = []

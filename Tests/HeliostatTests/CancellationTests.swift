@@ -160,14 +160,14 @@ struct CancellationTests {
         await #expect(throws: RuntimeError.getTimedOut(after: limit)) {
           try await ray.get(task, timeout: limit)
         }
-        let (ready, rest) = await ray.wait([task], timeout: limit)
+        let (ready, rest) = try await ray.wait([task], timeout: limit)
         #expect(ready.isEmpty && rest == [task])
-        let (known, unknown) = await ray.wait([task], timeout: limit, fetch: false)
+        let (known, unknown) = try await ray.wait([task], timeout: limit, fetch: false)
         #expect(known.isEmpty && unknown == [task])
       }
       gate.value.store(1, ordering: .releasing)
       equal(try await ray.get(task, timeout: .seconds(60)), 3)
-      let (ready, rest) = await ray.wait([task], timeout: .zero)
+      let (ready, rest) = try await ray.wait([task], timeout: .zero)
       #expect(ready == [task] && rest.isEmpty)
     }
   }

@@ -112,7 +112,7 @@ struct ProgramFreeTests {
             options: TaskOptions(
               duration: .milliseconds(UInt64(40 * i)), outputSize: ByteCount(60_000_000)))
         }
-        _ = await ray.wait(refs, count: 2)
+        _ = try await ray.wait(refs, count: 2)
         await ray.sleep(.milliseconds(UInt64(17 * delay)))
         ray.free(refs)
         await ray.sleep(.seconds(2))
@@ -134,9 +134,9 @@ struct ProgramFreeTests {
         x
       }
       let refs = (0..<2).map { ray.submit(make, .value($0)) }
-      _ = await ray.wait(refs, count: 2, fetch: false)
+      _ = try await ray.wait(refs, count: 2, fetch: false)
       // The quota is 70 MB: one is on its way, the other waits for its turn.
-      #expect(await ray.wait(refs, count: 2, timeout: .milliseconds(2)).ready.isEmpty)
+      #expect(try await ray.wait(refs, count: 2, timeout: .milliseconds(2)).ready.isEmpty)
       ray.free([refs[0]])
       #expect(try await ray.get(refs[1], timeout: .seconds(5)) == 1)
       ray.free([refs[1]])
@@ -160,7 +160,7 @@ struct ProgramFreeTests {
         for ref in refs {
           await #expect(throws: RuntimeError.objectFreed) { _ = try await ray.get(ref) }
         }
-        let (ready, rest) = await ray.wait(refs + [live], count: 3)
+        let (ready, rest) = try await ray.wait(refs + [live], count: 3)
         #expect(ready.count == 3 && rest.isEmpty)
         // A new task may go by the old handle: it is not the freed one.
         let next = (0..<5).map { ray.submit(echo, .value($0)) }

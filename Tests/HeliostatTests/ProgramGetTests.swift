@@ -109,14 +109,14 @@ struct ProgramGetTests {
           echo, .value(i), options: TaskOptions(duration: .milliseconds(UInt64(100 * (6 - i)))))
       }
       // All run at once: the last of the list is the first to be ready.
-      let (ready, rest) = await ray.wait(refs, count: 2)
+      let (ready, rest) = try await ray.wait(refs, count: 2)
       #expect(ready == [refs[4], refs[5]])
       #expect(rest == [refs[0], refs[1], refs[2], refs[3]])
       await ray.sleep(.seconds(1))
-      let all = await ray.wait(refs, count: 3)
+      let all = try await ray.wait(refs, count: 3)
       #expect(all.ready == [refs[0], refs[1], refs[2]] || all.ready.count == 3)
       #expect(all.ready.count + all.rest.count == 6)
-      let none = await ray.wait(refs, count: 0)
+      let none = try await ray.wait(refs, count: 0)
       #expect(none.ready.isEmpty && none.rest == refs)
     }.expectSuccess()
   }
@@ -128,7 +128,7 @@ struct ProgramGetTests {
       let refs = [3, 1, 2].map { i in
         ray.submit(echo, .value(i), options: TaskOptions(duration: .seconds(UInt64(i))))
       }
-      let (ready, rest) = await ray.wait(refs, count: 3, timeout: .milliseconds(2500))
+      let (ready, rest) = try await ray.wait(refs, count: 3, timeout: .milliseconds(2500))
       #expect(ready == [refs[1], refs[2]])
       #expect(rest == [refs[0]])
       #expect(ray.now == Instant.zero + .milliseconds(2500))
@@ -141,9 +141,9 @@ struct ProgramGetTests {
       let quick = ray.remote("quick", TaskOptions(duration: .milliseconds(1))) { 7 }
       let slow = ray.remote("slow", TaskOptions(duration: .seconds(9))) { 8 }
       let refs = [ray.submit(slow), ray.submit(quick)]
-      #expect(await ray.wait(refs, count: 2, timeout: .zero).ready.isEmpty)
+      #expect(try await ray.wait(refs, count: 2, timeout: .zero).ready.isEmpty)
       await ray.sleep(.seconds(1))
-      #expect(await ray.wait(refs, count: 2, timeout: .zero).ready == [refs[1]])
+      #expect(try await ray.wait(refs, count: 2, timeout: .zero).ready == [refs[1]])
     }.expectSuccess()
   }
 
@@ -153,7 +153,7 @@ struct ProgramGetTests {
       let bad = ray.remote("bad") { () throws -> Int in throw Failure() }
       let slow = ray.remote("slow", TaskOptions(duration: .seconds(9))) { 8 }
       let refs = [ray.submit(slow), ray.submit(bad)]
-      let (ready, _) = await ray.wait(refs)
+      let (ready, _) = try await ray.wait(refs)
       #expect(ready == [refs[1]])
     }.expectSuccess()
   }
@@ -165,7 +165,7 @@ struct ProgramGetTests {
     let run = try cluster.run { ray async throws in
       let make = ray.remote("make", TaskOptions(outputSize: ByteCount(500_000_000))) { 5 }
       let ref = ray.submit(make)
-      let (ready, _) = await ray.wait([ref], fetch: false)
+      let (ready, _) = try await ray.wait([ref], fetch: false)
       #expect(ready == [ref])
       #expect(ray.now.seconds < 0.1)
     }
@@ -182,7 +182,7 @@ struct ProgramGetTests {
         "make", TaskOptions(duration: .seconds(1), outputSize: ByteCount(500_000_000))
       ) { 5 }
       let ref = ray.submit(make)
-      let (ready, _) = await ray.wait([ref], timeout: .milliseconds(10), fetch: false)
+      let (ready, _) = try await ray.wait([ref], timeout: .milliseconds(10), fetch: false)
       #expect(ready.isEmpty)
       #expect(try await ray.get(ref) == 5)
       // 500 MB at 1 GB/s.
@@ -249,7 +249,7 @@ struct ProgramGetTests {
         let never = (0..<50).map { i in
           ray.submit(echo, .value(i), options: TaskOptions(resources: ResourceVector(cpus: 99)))
         }
-        for _ in 0..<waits { _ = await ray.wait(never, timeout: .milliseconds(1)) }
+        for _ in 0..<waits { _ = try await ray.wait(never, timeout: .milliseconds(1)) }
       }
       run.expectSuccess()
       return run.cluster.memoryBytes

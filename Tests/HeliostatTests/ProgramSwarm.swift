@@ -205,7 +205,7 @@ private struct SwarmDriver {
         } else {
           let refs = known.map(\.ref)
           let count = 1 + below(refs.count)
-          let (ready, rest) = await ray.wait(
+          let (ready, rest) = try await ray.wait(
             refs, count: count, timeout: below(2) == 0 ? .milliseconds(5) : nil,
             fetch: below(2) == 0)
           if ready.count + rest.count != refs.count || ready.count > count {

@@ -105,7 +105,7 @@ struct ProgramWorldTests {
       let fourth = ray.call(actor, count, .value(1), after: [ObjectRef<Int>]())
       let sums = try await ray.get([first, second, third, fourth])
       #expect(sums == [3, 7, 107, 108])
-      return await ray.wait(before, count: 3, timeout: .zero).rest.isEmpty
+      return try await ray.wait(before, count: 3, timeout: .zero).rest.isEmpty
     }
     let late = Log<Bool>()
     try TestCluster().run(library) { ray async throws in late.add(try await program(ray)) }

@@ -176,7 +176,7 @@ struct ScriptCluster {
       try await cluster.runAndStop { ray in
         let actors = (0..<6).map { _ in ray.create(functions.accumulator) }
         let leaves = (UInt64(0)..<60).map { ray.submit(functions.leaf, .value($0)) }
-        _ = await ray.wait(leaves, count: 40, fetch: false)
+        _ = try await ray.wait(leaves, count: 40, fetch: false)
         let calls = actors.map { ray.call($0, functions.fold, .value(UInt64(1))) }
         await started.processes[nodes - 1].stop()
         let mixed = leaves.map { ray.submit(functions.mix, .ref($0), .ref($0)) }

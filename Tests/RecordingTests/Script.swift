@@ -137,7 +137,7 @@ struct Script: Sendable {
       await run.note("\(name): get") { try await ray.get(ref) }
     case 10:
       let count = 1 + run.below(run.known.count)
-      let (ready, rest) = await ray.wait(
+      let (ready, rest) = try await ray.wait(
         run.known, count: count, timeout: nil, fetch: run.below(2) == 0)
       run.lines.append("\(name): \(ready.count) of \(ready.count + rest.count)")
     case 11:
@@ -161,7 +161,7 @@ struct Script: Sendable {
       ray.free([ray.submit(functions.leaf, .value(run.random.next()))])
     default:
       // Ready or not is a matter of time: nothing is noted.
-      _ = await ray.wait(run.known, count: run.known.count, timeout: .zero)
+      _ = try await ray.wait(run.known, count: run.known.count, timeout: .zero)
     }
   }
 }

@@ -238,7 +238,7 @@ extension RealBench {
           let end = ray.submit(functions.remoteNoop, after: [ref])
           repeat {
             try await probe(&figures.during)
-          } while await ray.wait(
+          } while try await ray.wait(
             [end], timeout: .microseconds(1)
           ).ready.isEmpty
           ray.free([ref])

@@ -106,7 +106,8 @@ public final class FunctionLibrary: Sendable {
     return RemoteFunction(id: id, name: name, options: options, body: .function)
   }
 
-  /// A function that computes several values: one object each.
+  /// A function that computes several values: one object each. Its callers say how many by `returns:`;
+  /// all results of a call that returns another number of them fail (`RuntimeError.taskFailed`).
   public func remoteSplit<each Input: RemoteValue, Output: RemoteValue>(
     _ name: String, _ options: TaskOptions = TaskOptions(),
     _ body: @escaping @Sendable (repeat each Input) throws -> [Output]
@@ -115,9 +116,9 @@ public final class FunctionLibrary: Sendable {
       name, .split { reader in try body(repeat reader.read((each Input).self)) },
       .function { input, output in
         var reader = ArgumentReader(input)
-        for (index, value) in try body(repeat reader.read((each Input).self)).enumerated() {
-          try output.store(value, index: index)
-        }
+        let values = try body(repeat reader.read((each Input).self))
+        guard try ResultCountError.check(returned: values.count, asked: output.count) else { return }
+        for (index, value) in values.enumerated() { try output.store(value, index: index) }
       })
     return RemoteFunction(id: id, name: name, options: options, body: .function)
   }
@@ -248,8 +249,13 @@ extension ActorState {
 }
 
 extension CallOutput {
+  /// Encodes the only value that a function returns.
+  mutating func store<Value: RemoteValue>(_ value: Value) throws {
+    if try ResultCountError.check(returned: 1, asked: count) { try store(value, index: 0) }
+  }
+
   /// Encodes `value` straight into the memory of result `index`.
-  mutating func store<Value: RemoteValue>(_ value: Value, index: Int = 0) throws {
+  mutating func store<Value: RemoteValue>(_ value: Value, index: Int) throws {
     let count = EncodedValue.byteCount(of: value)
     do {
       try store(index, byteCount: count) { (room: ObjectRoom) in

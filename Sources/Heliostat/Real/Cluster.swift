@@ -4,6 +4,7 @@ import Primitives
 import RealWorld
 import Recording
 import RuntimeCore
+import Synchronization
 
 /// A real cluster to run programs on: in this process, or reached over the network.
 ///
@@ -24,6 +25,7 @@ public final class Cluster: Sendable {
   /// of several processes before connecting.
   public let library: FunctionLibrary
   private let connection: Connection
+  private let isStopped = Atomic<Bool>(false)
 
   private init(_ connection: Connection, _ library: FunctionLibrary) {
     self.connection = connection
@@ -97,10 +99,14 @@ public final class Cluster: Sendable {
 
   /// Runs a program to its end: it is the driver.
   ///
-  /// - Throws: what the program throws, and `RuntimeError.disconnected` when the cluster goes.
+  /// - Throws: what the program throws, and `RuntimeError.disconnected` when the cluster goes, or was
+  ///   stopped already.
   public func run<Result: Sendable>(
     _ program: @escaping @Sendable (Session) async throws -> Result
   ) async throws -> Result {
+    if isStopped.load(ordering: .acquiring) {
+      throw RuntimeError.disconnected("the program has stopped the cluster; start or connect anew")
+    }
     let library = library
     let body: @Sendable (Client) async throws -> Result = { client in
       try await program(Session(RealBackend(client, library: library)))
@@ -123,14 +129,17 @@ public final class Cluster: Sendable {
     return try result.get()
   }
 
-  /// What a cluster in this process holds; nil for one elsewhere.
+  /// What a cluster in this process holds; nil for one elsewhere, and for one that was stopped.
   public func status() async -> NodeStatus? {
-    guard case .inProcess(let cluster) = connection else { return nil }
+    guard case .inProcess(let cluster) = connection, !isStopped.load(ordering: .acquiring)
+    else { return nil }
     return await cluster.status()
   }
 
-  /// Ends a cluster in this process, or leaves one elsewhere, which goes on.
+  /// Ends a cluster in this process, or leaves one elsewhere, which goes on. Of several stops only the
+  /// first does anything.
   public func stop() async {
+    if isStopped.exchange(true, ordering: .acquiringAndReleasing) { return }
     switch connection {
     case .inProcess(let cluster): cluster.stop()
     case .remote(let client, let group):

@@ -1,4 +1,5 @@
 import Primitives
+import RealWorld
 import RuntimeCore
 import Simulation
 
@@ -108,11 +109,14 @@ public final class ProgramRuntime: Application, @unchecked Sendable {
     do {
       switch library.simulatedBody(cluster.specs[task].function) {
       case .modelled, .program: break
-      case .function(let body): store(try inWorld { try body(&reader) }, for: task)
+      case .function(let body): try storeOnly(try inWorld { try body(&reader) }, for: task)
       case .split(let body):
-        for (i, value) in try inWorld({ try body(&reader) }).enumerated() {
-          store(value, for: task, Int32(i))
-        }
+        let values = try inWorld { try body(&reader) }
+        guard
+          try ResultCountError.check(
+            returned: values.count, asked: Int(cluster.specs[task].returns))
+        else { break }
+        for (i, value) in values.enumerated() { store(value, for: task, Int32(i)) }
       case .constructor(let body):
         actors[task.index] = try inWorld { try body(&reader) }
         store((), for: task)
@@ -146,7 +150,7 @@ public final class ProgramRuntime: Application, @unchecked Sendable {
     launch {
       var status = ObjectStatus.value
       do {
-        self.store(try await body.get()(), for: task)
+        try self.storeOnly(try await body.get()(), for: task)
       } catch {
         self.fail(task, error)
         status = self.cancelled.contains(task.index) ? .taskCancelled : .taskFailed
@@ -170,6 +174,16 @@ public final class ProgramRuntime: Application, @unchecked Sendable {
   private func store(_ value: any Sendable, for task: TaskHandle, _ index: Int32 = 0) {
     let key = ObjectHandle(producer: task, index: index).key
     if !freed.contains(key) { values[key] = value }
+  }
+
+  /// Keeps the only value that a function returns. Those that return nothing do so any number of times.
+  private func storeOnly(_ value: any Sendable, for task: TaskHandle) throws {
+    let asked = Int(cluster.specs[task].returns)
+    if asked != 1 {
+      if value is Void { return }
+      guard try ResultCountError.check(returned: 1, asked: asked) else { return }
+    }
+    store(value, for: task)
   }
 
   private func fail(_ task: TaskHandle, _ error: any Error) {

@@ -33,7 +33,8 @@ public struct CallOutput: ~Copyable {
   /// Stores result `index` of `byteCount` bytes, which `write` fills: straight into shared memory
   /// when it is large. A result that is never stored has no bytes.
   ///
-  /// - Throws: `StoreIsFull` when the node has no room for it.
+  /// - Throws: `StoreIsFull` when the node has no room for it, and `ResultCountError` when its caller
+  ///   asked for fewer results.
   public mutating func store(
     _ index: Int, byteCount: Int, _ write: (UnsafeMutableRawBufferPointer) throws -> Void
   ) throws {
@@ -49,7 +50,7 @@ public struct CallOutput: ~Copyable {
   public mutating func store(
     _ index: Int, byteCount: Int, filling write: (ObjectRoom) throws -> Void
   ) throws {
-    precondition(index < count, "result \(index) of a task with \(count) results")
+    if index >= count { throw ResultCountError(returned: index + 1, asked: count) }
     precondition(results[index] == nil, "result \(index) was stored twice")
     if byteCount == 0 { return }
     if byteCount <= StoredValue.inlineLimit {

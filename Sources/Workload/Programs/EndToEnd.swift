@@ -53,7 +53,7 @@ struct EndToEnd: WorkloadProgram {
     elsewhere.resources.lanes[sites[1]] = 1
     ray.announce(functions.makeB)
     let b = ray.submit(functions.makeB, options: elsewhere)
-    _ = await ray.wait([b], fetch: false)
+    _ = try await ray.wait([b], fetch: false)
     let a = try await ray.put(Sized(3, size: sizeA), size: sizeA)
     // Everything before has settled: what follows is the figure, its steps one after another.
     await ray.sleep(.milliseconds(50))

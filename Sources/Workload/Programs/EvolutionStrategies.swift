@@ -157,7 +157,7 @@ private struct AggregationTree {
       if width == 1 { break }
       width = (width + es.fanIn - 1) / es.fanIn
     }
-    for level in levels { _ = await ray.wait(level.map(\.created), count: level.count) }
+    for level in levels { _ = try await ray.wait(level.map(\.created), count: level.count) }
     self.levels = levels
     self.functions = functions
     combineTime = es.combineTime

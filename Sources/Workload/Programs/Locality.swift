@@ -51,10 +51,10 @@ struct Locality: WorkloadProgram {
       options.resources = .zero
       options.resources.lanes[sites[Int(random.below(UInt64(sites.count)))]] = 1
       let object = ray.submit(functions.produce, options: options)
-      _ = await ray.wait([object], fetch: false)
+      _ = try await ray.wait([object], fetch: false)
       let start = ray.now
       let task = ray.submit(functions.consume, after: [object])
-      _ = await ray.wait([task], fetch: false)
+      _ = try await ray.wait([task], fetch: false)
       let latency = ray.now.since(start)
       log.record(latency)
       sum += latency.seconds

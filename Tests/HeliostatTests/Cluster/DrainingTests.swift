@@ -21,7 +21,7 @@ import Testing
             let small = (0..<100).map { _ in
               session.submit(functions.make.at(1, session), .value(1))
             }
-            let made = await session.wait(
+            let made = try await session.wait(
               large + small, count: large.count + small.count, fetch: false)
             #expect(made.ready.count == large.count + small.count)
             let slow = (0..<300).map { session.submit(functions.slow, .value($0)) }
@@ -54,7 +54,7 @@ import Testing
       let nodes = cluster.nodes
       try await cluster.run(on: 0) { session in
         let values = (1...3).map { session.submit(functions.make.at($0, session), .value(20_000)) }
-        _ = await session.wait(values, count: 3, fetch: false)
+        _ = try await session.wait(values, count: 3, fetch: false)
         await withTaskGroup(of: NodeProcess.Leftovers.self) { group in
           for node in nodes.dropFirst() { group.addTask { await node.drain(grace: .seconds(60)) } }
           for await left in group { #expect(left.isEmpty, "\(left)") }

@@ -68,7 +68,7 @@ private final class NodeProcesses: @unchecked Sendable {
   ) async throws -> Bool {
     while true {
       if try await atHead(body) { return true }
-      let state = await session.wait(
+      let state = try await session.wait(
         [result], count: 1, timeout: .microseconds(10), fetch: false)
       if !state.ready.isEmpty { return false }
     }
@@ -106,7 +106,7 @@ private final class NodeProcesses: @unchecked Sendable {
       let victim = try cluster.add(1)
       wasInTheMidst = try await cluster.run { session in
         let made = session.submit(functions.count.at(1, session), .value(Self.numbers))
-        _ = await session.wait([made], count: 1, fetch: false)
+        _ = try await session.wait([made], count: 1, fetch: false)
         let sum = session.submit(functions.sum.at(0, session), .ref(made))
         _ = try await cluster.until(
           { node in

@@ -158,7 +158,7 @@ struct WorkerCancellationTests {
       let process = await pipe.number()
       for ref in behind.prefix(20) { ray.cancel(ref) }
       // Its node has passed the requests on when it answers this.
-      _ = await ray.wait([doomed], timeout: .zero)
+      _ = try await ray.wait([doomed], timeout: .zero)
       kill(process, SIGKILL)
       for ref in behind.prefix(20) {
         let error = await ray.error(of: ref)

@@ -175,7 +175,7 @@ struct LearningPPO: WorkloadProgram {
 
   /// An actor that was placed where others hold every CPU never begins.
   private func waitForActors(_ created: [ObjectRef<Void>], _ ray: Session) async throws {
-    let (ready, rest) = await ray.wait(created, count: created.count, timeout: startTimeout)
+    let (ready, rest) = try await ray.wait(created, count: created.count, timeout: startTimeout)
     guard rest.isEmpty else {
       throw ProgramError(
         "after \(startTimeout) only \(ready.count) of \(created.count) actors have begun: use more "
