@@ -19,7 +19,7 @@ struct InfeasibleTests {
       #expect(try await ray.get(ray.submit(square, .value(3))) == 9)
       while log.all.isEmpty { await ray.sleep(.milliseconds(5)) }
       #expect(try await ray.get(ray.submit(square, .value(4))) == 16)
-      let (ready, _) = await ray.wait(waiting, timeout: .milliseconds(50))
+      let (ready, _) = try await ray.wait(waiting, timeout: .milliseconds(50))
       #expect(ready.isEmpty)
     }
     #expect(
