@@ -26,7 +26,8 @@ struct NodeCommand: ParsableCommand {
   @Option(
     help: ArgumentHelp(
       "Where others reach this node; port 0 takes a free one.",
-      discussion: "127.0.0.1:7600 for a head, any free port of 127.0.0.1 for others, by default.",
+      discussion: "127.0.0.1:7600 for a head by default; for others any free port of the address "
+        + "that this machine has towards the head.",
       valueName: "address"))
   var listen: String?
 
@@ -147,6 +148,9 @@ struct NodeCommand: ParsableCommand {
       }
     } catch let error as TransportError where error.kind == .configuration {
       throw BadInput("\(error)")
+    } catch let error as TransportError where error.kind == .addressInUse {
+      FileHandle.standardError.write(Data("error: --listen: \(error)\n".utf8))
+      throw ExitCode(1)
     } catch {
       FileHandle.standardError.write(Data("error: \(error)\n".utf8))
       throw ExitCode(1)
@@ -195,17 +199,11 @@ struct NodeCommand: ParsableCommand {
       }
       resources.lanes[lane] = ResourceVector.units(amount)
     }
-    let address = listen ?? (join == nil ? "127.0.0.1:7600" : "127.0.0.1:0")
+    let head = try join.map { try RealOptions.endpoint($0, "--join") }
     var options = NodeProcess.Options(
-      endpoint: try RealOptions.endpoint(address, "--listen"),
-      head: try join.map { try RealOptions.endpoint($0, "--join") },
+      endpoint: try endpoint(head), head: head,
       description: NodeDescription(
         resources: resources, store: try RealOptions.size(store, "--store")))
-    if case .tcp(let host, _) = options.endpoint, ["0.0.0.0", "::"].contains(host) {
-      throw BadInput(
-        "--listen \(address): others cannot reach '\(host)'; give the address of this machine that "
-          + "they use")
-    }
     if let spillDir {
       try RealOptions.check(directory: spillDir, "--spill-dir")
       options.spillDirectory = spillDir
@@ -224,6 +222,24 @@ struct NodeCommand: ParsableCommand {
     options.transport = try security.transport()
     options.transport.bulkConnections = bulkConnections
     return (options, library)
+  }
+
+  /// Where this node listens.
+  private func endpoint(_ head: Endpoint?) throws -> Endpoint {
+    if let listen { return try RealOptions.endpoint(listen, "--listen") }
+    guard let head else { return .tcp(host: "127.0.0.1", port: 7600) }
+    let endpoint: Endpoint
+    do {
+      endpoint = try head.listenerOfThisHost()
+    } catch {
+      throw BadInput("--join \(head): \(error)")
+    }
+    guard endpoint.isThisHost || security.secretFile != nil else {
+      throw BadInput(
+        "--join \(head): this node would listen on \(endpoint), where other machines can reach it: "
+          + "give the cluster's --secret-file")
+    }
+    return endpoint
   }
 }
 

@@ -39,7 +39,7 @@ public final class LocalCluster: @unchecked Sendable {
     for (index, flags) in flags.enumerated() {
       var line = command + ["--until-stdin-closes"] + flags
       if let first = nodes.first {
-        line += ["--listen", "127.0.0.1:0", "--join", "\(first.endpoint)"]
+        line += ["--listen", "\(first.endpoint.besides)", "--join", "\(first.endpoint)"]
       } else {
         line += ["--listen", head]
       }

@@ -75,9 +75,23 @@ extension NodeProcess {
         let isGone = try await loop.scheduleTask(in: .seconds(2)) {
           self.member(member.node) == nil
         }.futureResult.get()
-        if !isGone { throw error }
+        if !isGone { throw Self.unreachable(member, error) }
       }
     }
+  }
+
+  /// A node that is there, as the head says, and yet not for this one.
+  static func unreachable(_ member: Member, _ error: any Error) -> any Error {
+    guard let error = error as? TransportError,
+      error.kind == .unreachable || error.kind == .timeout
+    else { return error }
+    return TransportError(
+      error.kind,
+      """
+      cannot join: node \(member.node.index) of the cluster is not reached at \(member.endpoint) \
+      (\(error.message)). It must listen on an address that all machines of the cluster can reach, on \
+      any port: check its --listen, and the firewall
+      """)
   }
 
   private func connect(to member: Member) async throws {

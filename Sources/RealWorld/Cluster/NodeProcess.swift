@@ -97,6 +97,12 @@ public final class NodeProcess: @unchecked Sendable {
   public static func start(
     _ options: Options, functions: FunctionTable, on loop: any EventLoop, logger: Logger
   ) async throws -> NodeProcess {
+    if try options.endpoint.resolved().isWildcard {
+      throw TransportError(
+        .configuration,
+        "others cannot reach \(options.endpoint): listen on the address of this machine that they "
+          + "use")
+    }
     let spinner = try await LoopSpinner.start(on: loop, window: options.spin).get()
     let door = Door()
     var hello = Hello(
@@ -158,7 +164,12 @@ public final class NodeProcess: @unchecked Sendable {
         if let linkToHead { late.attach(process.adopt(linkToHead, as: .node(NodeID(0)))) }
         door.process = process
       }.get()
-      try await process.connectToEarlierMembers()
+      do {
+        try await process.connectToEarlierMembers()
+      } catch {
+        try? await loop.submit { process.abandon() }.get()
+        throw error
+      }
       let isHead = options.head == nil
       // Only now: whoever hears of this node can reach it.
       try await loop.submit {
@@ -223,13 +234,17 @@ public final class NodeProcess: @unchecked Sendable {
       return .refuse("the introduction is not understood: use the same release everywhere")
     }
     switch introduction {
-    case .join(_, _, let names, let nonce):
+    case .join(let address, _, let names, let nonce):
       guard node == NodeID(0) else {
         let head = member(NodeID(0))?.endpoint ?? "that one"
         return .refuse("this is node \(node.index), not the head: join \(head)")
       }
       if isLeaving { return .refuse("the cluster is ending") }
       guard takesPart else { return .postpone(Self.isStarting) }
+      if let place = try? Endpoint(parsing: address), let text = place.problem(asMemberOf: endpoint)
+      {
+        return .refuse(text)
+      }
       let known = settings.resourceNames.names
       guard known.starts(with: names) else {
         return .refuse(
@@ -431,6 +446,12 @@ public final class NodeProcess: @unchecked Sendable {
 
   func end(_ why: String, isOrderly: Bool) {
     endPromise.succeed(End(description: why, isOrderly: isOrderly))
+  }
+
+  /// Lets go of the nodes it is connected to, without having taken part.
+  private func abandon() {
+    isStopping = true
+    for link in links.values { link.close(reason: "the node could not join") }
   }
 
   /// Removes what would outlive this process; for its end without `stop`. From any thread.

@@ -69,7 +69,7 @@ struct BoundSocket {
     case (.tcp(let host, let port), EADDRINUSE):
       TransportError(
         .addressInUse,
-        "port \(port) on \(host) is in use: choose another with --port, or 0 for any")
+        "port \(port) on \(host) is in use: choose another port, or 0 for any")
     case (.tcp(_, let port), EACCES):
       TransportError(
         .unreachable, "port \(port) is reserved for the system: choose one above 1023")

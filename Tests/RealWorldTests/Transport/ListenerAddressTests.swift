@@ -48,7 +48,7 @@ import Testing
       $0 as? TransportError
         == TransportError(
           .addressInUse,
-          "port \(port) on 127.0.0.1 is in use: choose another with --port, or 0 for any")
+          "port \(port) on 127.0.0.1 is in use: choose another port, or 0 for any")
     }
     try await first.close().get()
   }
