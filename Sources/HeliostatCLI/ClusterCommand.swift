@@ -43,7 +43,10 @@ struct ClusterCommand: ParsableCommand {
   var resource: [String] = []
 
   @Option(
-    help: ArgumentHelp("Where the head listens; any free port by default.", valueName: "address"))
+    help: ArgumentHelp(
+      "Where the head listens; any free port of 127.0.0.1 by default.",
+      discussion: "The other nodes listen on the same address, each on a free port.",
+      valueName: "address"))
   var listen = "127.0.0.1:0"
 
   @Option(help: "The cluster's name.")
@@ -151,7 +154,9 @@ struct ClusterCommand: ParsableCommand {
       throw ExitCode(1)
     }
     print(Self.table(cluster))
-    print("Connect with: heliostat run FILE --world real --connect \(cluster.head)")
+    print(
+      "Connect with: heliostat run FILE --world real --connect \(cluster.head)"
+        + security.connecting)
     print("Ctrl-C ends the cluster.")
     fflush(nil)
     cluster.whenNodeEnds { text, isHead in

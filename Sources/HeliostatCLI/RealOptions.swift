@@ -138,6 +138,13 @@ struct SecurityOptions: ParsableArguments {
       valueName: "file"))
   var tlsRoots: String?
 
+  /// What a program has to be given that connects to nodes with these options; it needs no certificate.
+  var connecting: String {
+    var text = secretFile.map { " --secret-file \($0)" } ?? ""
+    if tlsCertificate != nil || tlsRoots != nil { text += " --tls-roots \(tlsRoots ?? "ROOTS")" }
+    return text
+  }
+
   func transport() throws -> TransportConfiguration {
     var transport = TransportConfiguration()
     if let secretFile {

@@ -205,6 +205,9 @@ final class ConnectionHandler: ChannelInboundHandler {
         || text.contains("UNEXPECTED_MESSAGE") || text.contains("INVALID_SSL_RECORD")
       {
         "the peer does not speak TLS: configure TLS on both sides or on neither"
+      } else if text.contains("EOF during handshake") {
+        "the peer closed the connection: maybe it does not speak TLS; configure TLS on both sides or "
+          + "on neither"
       } else if text.contains("CERTIFICATE_VERIFY_FAILED") {
         "this side does not trust the listener's certificate: check the file of trust roots"
       } else if text.contains("UNKNOWN_CA") || text.contains("CERTIFICATE_UNKNOWN") {

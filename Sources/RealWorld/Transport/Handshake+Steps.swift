@@ -35,9 +35,13 @@ extension Handshake {
 
   private mutating func advanceGreeting() -> Advance {
     for (seen, expected) in zip(input, Handshake.greeting) where seen != expected {
+      // A record of TLS: what a client says first, or an alert, which is what a TLS listener answers.
+      let isTLS =
+        (0x15...0x16).contains(input[0]) && input.dropFirst().prefix(1).allSatisfy { $0 == 3 }
       let hint =
-        input[0] == 0x16
-        ? "it speaks TLS, and this side has no TLS configured"
+        isTLS
+        ? "it speaks TLS, and this side has no TLS configured: configure TLS on both sides or on "
+          + "neither (--tls-roots; nodes also --tls-certificate and --tls-key)"
         : "its first bytes are no greeting of a Heliostat process"
       return failed(.notHeliostat, "not a Heliostat peer: \(hint)", tells: false)
     }
