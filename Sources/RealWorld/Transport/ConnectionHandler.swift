@@ -213,7 +213,8 @@ final class ConnectionHandler: ChannelInboundHandler {
       } else if text.contains("UNKNOWN_CA") || text.contains("CERTIFICATE_UNKNOWN") {
         "the peer does not trust this certificate: give it the right file of trust roots"
       } else if text.contains("ailedToValidateHostname") || text.contains("HOSTNAME_MISMATCH") {
-        "the certificate is for another host name: set the server name that it carries"
+        "the listener's certificate is not for the address or host name that was connected to: use one "
+          + "that it carries, or put this one among its subject alternative names"
       } else {
         printable(text)
       }

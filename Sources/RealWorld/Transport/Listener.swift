@@ -60,7 +60,7 @@ public final class Listener: @unchecked Sendable {
         throw TransportError(
           .configuration,
           "listening on \(endpoint) needs a secret, because other machines can reach it: "
-            + "give a secret, or listen on 127.0.0.1")
+            + "give a secret (--secret-file), or listen on 127.0.0.1")
       }
       let tls = try configuration.tls.map { try $0.serverContext() }
       let bound = try BoundSocket(endpoint, address)
