@@ -71,6 +71,29 @@ struct WorkerProcessTests {
     }
   }
 
+  @Test("A call that asks for another number of results than there are fails, and its worker goes on")
+  func numberOfResults() async throws {
+    let node = try ProcessCluster(cpus: 1)
+    let functions = node.functions
+    try await node.run { ray async throws in
+      let pair = ray.submit(functions.split, returns: 2, .value(10))
+      let twice = ray.submit(functions.square, returns: 2, .value(5))
+      for ref in pair {
+        #expect(
+          await ray.error(of: ref) == .taskFailed("split: returned 3 values, 2 were asked for"))
+      }
+      #expect(
+        await ray.error(of: ray.submit(functions.split, .value(10)))
+          == .taskFailed("split: returned 3 values, 1 was asked for"))
+      for ref in twice {
+        #expect(
+          await ray.error(of: ref) == .taskFailed("square: returned 1 value, 2 were asked for"))
+      }
+      #expect(try await ray.get(ray.submit(functions.square, .value(5))) == 25)
+    }
+    #expect(node.log.all.isEmpty)
+  }
+
   @Test("Programs in worker processes submit, wait, put and read large values")
   func nested() async throws {
     let node = try ProcessCluster(cpus: 2)
