@@ -94,6 +94,9 @@ public enum RuntimeError: Error, Equatable, Sendable, CustomStringConvertible {
   case ownerDied
   /// The program asked for what cannot be; the text says what, and what can.
   case invalidArgument(String)
+  /// The call demands a resource that the cluster does not have; with those that it has. A call that
+  /// depends on it ends with `taskCancelled`.
+  case unknownResource(String, known: [String])
   /// The connection to the cluster is gone, or the program has stopped the cluster.
   case disconnected(String)
   /// Nothing more can happen in the cluster while this program waits.
@@ -112,6 +115,8 @@ public enum RuntimeError: Error, Equatable, Sendable, CustomStringConvertible {
     case .taskCancelled: "the task was cancelled, or one that it depends on"
     case .ownerDied: "the driver whose job made the object has gone, and the object with it"
     case .invalidArgument(let reason): reason
+    case .unknownResource(let name, let known):
+      "the cluster has no resource '\(name)'; it has \(known.joined(separator: ", "))"
     case .disconnected(let reason): "the connection to the cluster is gone: \(reason)"
     case .stalled(let reason): "the program waits for ever: \(reason)"
     }

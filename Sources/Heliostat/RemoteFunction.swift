@@ -1,7 +1,8 @@
 import Primitives
 import RuntimeCore
 
-/// What a call is modelled to cost, and what it demands.
+/// What a call is modelled to cost, and what it demands: `.cpus(2)`, `.gpus(1)`,
+/// `.custom("accelerator", 1)`, and chains of these.
 public struct TaskOptions: Sendable {
   /// Execution time in the simulated world; in the real one that of `modelled` functions, while
   /// others take what they take (see `TaskContext.spend`).
@@ -10,6 +11,8 @@ public struct TaskOptions: Sendable {
   public var outputSize = ByteCount(64)
   /// What the task holds while it runs; a task demands one CPU unless told otherwise.
   public var resources = ResourceVector(cpus: 1)
+  /// What it holds besides, by name; nil for nothing, as mostly.
+  @usableFromInline var named: [NamedAmount]?
   /// Bytes of arguments by value in the simulated world.
   public var valueBytes = 16
 

@@ -150,9 +150,13 @@ public final class Session: @unchecked Sendable {
     case .actorDied: .actorDied
     case .objectLost: .objectLost
     case .ownerDied: .ownerDied
-    case .taskCancelled: .taskCancelled
+    case .taskCancelled: refusal(object) ?? .taskCancelled
     case .taskFailed, .value: .taskFailed(backend.failure(object) ?? "an input of it failed")
     }
+  }
+
+  private func refusal(_ object: ObjectHandle) -> RuntimeError? {
+    backend.refusals.isEmpty ? nil : backend.refusals[backend.identity(object.producer)]
   }
 
   /// Splits `refs` into those that are ready and the rest, both in their order, when `count` of them

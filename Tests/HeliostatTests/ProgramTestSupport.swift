@@ -22,12 +22,20 @@ struct TestCluster {
   var seed: UInt64 = 1
   /// Overrides `cpus` and `gpus` for single nodes.
   var resources: [Int: ResourceVector] = [:]
+  /// What every node has besides, by name.
+  var custom: KeyValuePairs<String, Int> = [:]
 
   func configuration() throws -> ClusterConfiguration {
+    var names = ResourceNames()
+    var further = ResourceVector.zero
+    for (name, amount) in custom {
+      further.lanes[names.lane(of: name)!] = Int32(amount) * ResourceVector.unitsPerOne
+    }
     let descriptions = (0..<nodes).map { node in
       SimulatedNode(
         NodeDescription(
-          resources: resources[node] ?? ResourceVector(cpus: cpus, gpus: gpus), store: store))
+          resources: further + (resources[node] ?? ResourceVector(cpus: cpus, gpus: gpus)),
+          store: store))
     }
     var configuration = ClusterConfiguration(
       nodes: descriptions, head: NodeID(0),
@@ -35,6 +43,7 @@ struct TestCluster {
       network: network, spillover: try PolicyRegistry.spillover(PolicySpec(parsing: spillover)),
       placement: try PolicyRegistry.placement(PolicySpec(parsing: placement)),
       dispatch: try PolicyRegistry.dispatch(PolicySpec(parsing: dispatch)))
+    configuration.resourceNames = names
     configuration.parameters = parameters
     configuration.localLatency = localLatency
     configuration.seed = seed

@@ -10,6 +10,8 @@ import Synchronization
   /// Tells whose handles a reference holds: equal for sessions that share a table of tasks.
   @usableFromInline let table: UInt32
   let library: FunctionLibrary
+  /// Why calls were not even tried, by task.
+  final var refusals: [TaskID: RuntimeError] = [:]
 
   private static let tables = Atomic<UInt32>(0)
 

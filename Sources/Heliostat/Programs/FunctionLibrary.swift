@@ -117,7 +117,9 @@ public final class FunctionLibrary: Sendable {
       .function { input, output in
         var reader = ArgumentReader(input)
         let values = try body(repeat reader.read((each Input).self))
-        guard try ResultCountError.check(returned: values.count, asked: output.count) else { return }
+        guard try ResultCountError.check(returned: values.count, asked: output.count) else {
+          return
+        }
         for (index, value) in values.enumerated() { try output.store(value, index: index) }
       })
     return RemoteFunction(id: id, name: name, options: options, body: .function)

@@ -36,22 +36,38 @@ public final class Cluster: Sendable {
   ///
   /// - Parameters:
   ///   - cpus: CPUs of the node, and so the workers that it starts with.
+  ///   - custom: what else it has, by name; at most six kinds.
   ///   - store: capacity of its object store.
   ///   - spin: how long threads look for work before they sleep.
   ///   - workers: threads of this process, or processes; for these, all functions are in the library by
   ///     now, and the program has called `WorkerProcess.runIfStarted`.
   ///   - logger: hears of workers that end or cannot be started.
   /// - Throws: `StoreError` when there is no shared memory, `ThreadError`, `PolicyError`,
-  ///   `WorkerProcessError`.
+  ///   `WorkerProcessError`; `RuntimeError.invalidArgument` for too many kinds of resources and for an
+  ///   amount of them that cannot be.
   public static func inProcess(
-    cpus: Int, gpus: Int = 0, store: ByteCount = ByteCount(1 << 30),
+    cpus: Int, gpus: Int = 0, custom: [String: Double] = [:], store: ByteCount = ByteCount(1 << 30),
     settings: ClusterSettings = ClusterSettings(), library: FunctionLibrary = FunctionLibrary(),
     spin: TimeSpan = .microseconds(50), workers: NodeWorkers = .threads,
     logger: Logger = Logger(label: "heliostat")
   ) throws -> Cluster {
-    try inProcess(
-      NodeDescription(resources: ResourceVector(cpus: cpus, gpus: gpus), store: store),
-      settings: settings, library: library, spin: spin, workers: workers, logger: logger)
+    var settings = settings
+    var resources = ResourceVector(cpus: cpus, gpus: gpus)
+    for (name, amount) in custom.sorted(by: { $0.key < $1.key }) {
+      guard let lane = settings.resourceNames.lane(of: name) else {
+        throw RuntimeError.invalidArgument(
+          "'\(name)' is one kind of resource too many; a cluster has CPU, GPU and "
+            + "\(ResourceVector.kindCount - 2) more")
+      }
+      guard let units = ResourceVector.checkedUnits(amount) else {
+        throw RuntimeError.invalidArgument(
+          "a node with \(amount) of \(name); an amount is 0 to 214748")
+      }
+      resources.lanes[lane] = units
+    }
+    return try inProcess(
+      NodeDescription(resources: resources, store: store), settings: settings, library: library,
+      spin: spin, workers: workers, logger: logger)
   }
 
   /// The same for a node with custom resources, whose names are among the settings.

@@ -44,6 +44,9 @@ final class RealBackend: Backend, @unchecked Sendable {
   ) -> TaskHandle {
     if let failure = arguments.failure { preconditionFailure("\(failure)") }
     let last = model
+    if let named = options.named, call.kind != .actorMethod {
+      return submitNamed(call, options, named, arguments)
+    }
     let demand = call.kind == .actorMethod ? .zero : options.resources
     let isLikeLast =
       last.pointee.function == call.function && last.pointee.kind == call.kind

@@ -27,6 +27,9 @@ final class SimulatedBackend: Backend, @unchecked Sendable {
   override func submit(
     _ call: TaskCall, _ options: borrowing TaskOptions, _ arguments: borrowing ArgumentList
   ) -> TaskHandle {
+    if let named = options.named, call.kind != .actorMethod {
+      return submitNamed(call, options, named, arguments)
+    }
     let demand = call.kind == .actorMethod ? .zero : options.resources
     var spec = cluster.newTask(
       of: driver, function: call.function, shape: cluster.specs.shape(demand), kind: call.kind)
