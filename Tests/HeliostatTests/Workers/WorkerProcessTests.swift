@@ -71,7 +71,7 @@ struct WorkerProcessTests {
     }
   }
 
-  @Test("A call that asks for another number of results than there are fails, and its worker goes on")
+  @Test("A wrong number of results fails the call, and its worker goes on")
   func numberOfResults() async throws {
     let node = try ProcessCluster(cpus: 1)
     let functions = node.functions
