@@ -1,4 +1,5 @@
 import Primitives
+import RealWorld
 import RuntimeCore
 
 // What a program needs to say what its calls demand, without the rooms below.
@@ -82,9 +83,6 @@ extension ResourceVector {
     }
     return sum
   }
-
-  /// More than any node has.
-  static var unattainable: Self { Self(lanes: SIMD8(repeating: 200_000 * unitsPerOne)) }
 }
 
 extension Backend {
@@ -100,7 +98,7 @@ extension Backend {
       return submit(call, plain, arguments)
     } catch {
       // A call like any other, for those that depend on it: one that never begins, and is given up.
-      plain.resources = .unattainable
+      plain.resources = .refused
       let task = submit(call, plain, arguments)
       cancel(task, isRecursive: false)
       refusals[identity(task)] = error

@@ -61,6 +61,8 @@ extension NodeCore {
     guard let scheduler = schedulers?.advanced(by: number) else { return }
     let tasks = scheduler.pointee.infeasibleTasks
     for task in tasks.dropFirst(infeasibleCounts[number]) {
+      // Nobody waits for a node for these.
+      if specs.demand(task) == .refused { continue }
       let spec = specs[task]
       let key = UInt64(spec.function.index) << 16 | UInt64(spec.shape)
       if knownInfeasible.insert(key).inserted {
