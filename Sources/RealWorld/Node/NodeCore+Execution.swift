@@ -60,6 +60,7 @@ extension NodeCore {
   mutating func noteInfeasible(_ number: Int) {
     guard let scheduler = schedulers?.advanced(by: number) else { return }
     let tasks = scheduler.pointee.infeasibleTasks
+    while infeasibleCounts.count <= number { infeasibleCounts.append(0) }
     for task in tasks.dropFirst(infeasibleCounts[number]) {
       // Nobody waits for a node for these.
       if specs.demand(task) == .refused { continue }

@@ -142,7 +142,7 @@ struct NodeCore: ~Copyable {
   /// For the shell.
   var news: [NodeNews] = []
   /// What each global scheduler here holds that no node can run, and of which tasks the shell knows.
-  var infeasibleCounts: [Int]
+  var infeasibleCounts: [Int] = []
   var knownInfeasible: Set<UInt64> = []
   /// For the shell: bodies of `MembershipNews` from other nodes.
   var membershipNews: [[UInt8]] = []
@@ -186,10 +186,8 @@ struct NodeCore: ~Copyable {
             placement: plan.placement, specs: specs, payloads: payloads, seed: plan.seed))
       }
       self.schedulers = schedulers
-      infeasibleCounts = Array(repeating: 0, count: schedulerCount)
     } else {
       schedulers = nil
-      infeasibleCounts = []
       schedulerCount = 0
     }
     ports = .allocate(capacity: portCapacity)
@@ -308,7 +306,8 @@ struct NodeCore: ~Copyable {
       if let schedulers {
         schedulers[number].receive(
           envelope.message, from: envelope.source, at: now, into: &effects)
-        if schedulers[number].infeasibleCount != infeasibleCounts[number] { noteInfeasible(number) }
+        let known = number < infeasibleCounts.count ? infeasibleCounts[number] : 0
+        if schedulers[number].infeasibleCount != known { noteInfeasible(number) }
       } else {
         send(envelope.message, to: envelope.target, from: envelope.source)
       }
