@@ -21,10 +21,17 @@ extension ChunkedTable {
   @inlinable @inline(__always)
   public func prefetch(_ slot: UInt32) { heliostat_prefetch(pointer(slot)) }
 
-  /// Brings the place near that the next record will take.
+  /// The slot of the record that will be inserted `ahead` records after the next one, when it is one
+  /// that was in use before.
   @inlinable @inline(__always)
-  public func prefetchNext() {
-    if freeCount > 0 { prefetch(free[freeCount &- 1]) }
+  public func upcoming(_ ahead: Int) -> UInt32? {
+    freeCount > ahead ? free[freeCount &- 1 &- ahead] : nil
+  }
+
+  /// Brings the place near that the next record will take, or one that comes `ahead` records later.
+  @inlinable @inline(__always)
+  public func prefetchNext(_ ahead: Int = 0) {
+    if let slot = upcoming(ahead) { prefetch(slot) }
   }
 }
 
@@ -41,4 +48,11 @@ extension TaskSpecTable {
   /// Brings the place near that the next task will take.
   @inlinable @inline(__always)
   public func prefetchNext() { storage.pointee.specs.prefetchNext() }
+
+  /// The handle of the task that will be inserted `ahead` tasks after the next one, when it is one that
+  /// was in use before.
+  @inlinable @inline(__always)
+  public func upcoming(_ ahead: Int) -> TaskHandle? {
+    storage.pointee.specs.upcoming(ahead).map { TaskHandle($0) }
+  }
 }

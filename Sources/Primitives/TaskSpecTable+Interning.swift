@@ -7,7 +7,7 @@ extension TaskSpecTable {
 
   /// The handle of a task that this process knows; nil also when the table does not intern.
   public func find(_ id: TaskID) -> TaskHandle? {
-    guard let handle = storage.pointee.index[id], pointer(handle).pointee.id == id
+    guard let handle = storage.pointee.index.find(id), pointer(handle).pointee.id == id
     else { return nil }
     return handle
   }

@@ -24,6 +24,7 @@ struct RayletQueueTests {
       var tasks = SlotTable<LocalTask>()
       var queues = ReadyQueues()
       var model: [(slot: UInt32, shape: UInt16, arrival: UInt32)] = []
+      var free = 0
       // Near the end of its range, so that arrival numbers wrap around.
       var arrival = UInt32.max - 50
       for _ in 0..<400 {
@@ -34,7 +35,10 @@ struct RayletQueueTests {
           queues.append(slot, shape: shape, atFront: youngest, tasks)
           model.append((slot, shape, arrival))
         } else {
-          let free = Int(random.below(13))
+          let before = free
+          free = Int(random.below(13))
+          // With no more than before, what did not fit does not fit.
+          if free > before { queues.resourcesChanged() }
           let taken = queues.take(
             youngest: youngest, tasks, specs, available: ResourceVector(cpus: free),
             gpus: GPUInstances(count: 0))
@@ -45,6 +49,8 @@ struct RayletQueueTests {
           if let taken { tasks.remove(taken) }
         }
         #expect(queues.count == model.count)
+        queues.checkInvariants(
+          tasks, specs, available: ResourceVector(cpus: free), gpus: GPUInstances(count: 0))
       }
     }
   }

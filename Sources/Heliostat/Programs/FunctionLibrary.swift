@@ -4,8 +4,22 @@ import Synchronization
 
 /// The state of one actor, shared by its methods, which run one at a time.
 final class ActorState: @unchecked Sendable {
-  var value: any Sendable
-  init(_ value: any Sendable) { self.value = value }
+  private let memory: UnsafeMutableRawPointer
+  private let stateType: Any.Type
+  private let destroy: (UnsafeMutableRawPointer) -> Void
+
+  init<State: Sendable>(_ state: State) {
+    let place = UnsafeMutablePointer<State>.allocate(capacity: 1)
+    place.initialize(to: state)
+    memory = UnsafeMutableRawPointer(place)
+    stateType = State.self
+    destroy = { $0.assumingMemoryBound(to: State.self).deinitialize(count: 1) }
+  }
+
+  deinit {
+    destroy(memory)
+    memory.deallocate()
+  }
 }
 
 /// What a function does in the simulated world, where values stay what they are.
@@ -240,13 +254,9 @@ extension ActorState {
   func change<State: Sendable, Output>(
     _ type: State.Type, _ body: (inout State) throws -> Output
   ) throws -> Output {
-    guard var state = value as? State else {
-      preconditionFailure("the actor's state is no \(State.self)")
-    }
-    // One owner, so that the method changes the state in place and does not copy it.
-    value = ()
-    defer { value = state }
-    return try body(&state)
+    // The methods of an actor run one after the other.
+    precondition(stateType == State.self, "the actor's state is no \(State.self)")
+    return try body(&memory.assumingMemoryBound(to: State.self).pointee)
   }
 }
 

@@ -34,7 +34,7 @@ public struct ClusterSettings: Codable, Sendable {
     var parameters = Parameters()
     parameters.pipelineTime = .microseconds(500)
     parameters.pipelineLimit = 1024
-    parameters.actorPipelineLimit = 1024
+    parameters.actorPipelineLimit = 2048
     parameters.uncommittedLimit = 4096
     parameters.chunkSize = ByteCount(4 << 20)
     parameters.chunksInFlight = 4

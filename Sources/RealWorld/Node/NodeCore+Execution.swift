@@ -141,6 +141,7 @@ extension NodeCore {
     var count = 0
     while let report = worker.reports.popFirst() {
       count += 1
+      prefetch(endOf: worker)
       switch report.kind {
       case .finished:
         if specs[report.task].body == .program { drainClient(of: worker) }

@@ -248,6 +248,7 @@ struct NodeCore: ~Copyable {
         handle(Envelope(message: message, source: header.source, target: header.target))
         if repeats == 0 { break }
         repeats -= 1
+        prefetchSubmission(after: message)
         message = try port.pointee.decoder.successor(of: message, borrowing: &borrowed)
       }
     }

@@ -68,6 +68,14 @@ public struct RecordRing<Record: BitwiseCopyable>: @unchecked Sendable {
     return record
   }
 
+  /// For the consumer: the record that comes `ahead` records after the next one, when it is known to
+  /// have come.
+  @inline(__always)
+  func peek(_ ahead: Int) -> Record? {
+    let place = ends.pointee.read + ahead
+    return place < ends.pointee.knownTail ? records[place & mask] : nil
+  }
+
   /// Gives the room of what was read back to the producer.
   @inline(__always)
   public func release() {

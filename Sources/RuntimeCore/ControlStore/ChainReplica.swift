@@ -327,7 +327,7 @@ public struct ChainReplica: ~Copyable {
     for i in 0..<batch.pointee.count {
       let object = batch.pointee[i]
       // Freed in the order of their ends, they lie anywhere in the tables.
-      if let later = batch.pointee.object(at: i &+ 4) {
+      if let later = batch.object(at: i &+ 4) {
         tables.prefetch(later)
         specs.prefetch(later.producer)
       }

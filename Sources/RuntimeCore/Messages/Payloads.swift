@@ -53,13 +53,18 @@ public struct Batch: Sendable, BitwiseCopyable {
   @inlinable public var count: Int { Int(filled) }
   @inlinable public var isFull: Bool { count == Batch.capacity }
   @inlinable public subscript(i: Int) -> ObjectHandle { ObjectHandle(key: objects[i]) }
-  /// The object at `i`, if there are so many.
-  @inlinable public func object(at i: Int) -> ObjectHandle? { i < count ? self[i] : nil }
   @inlinable public mutating func append(_ object: ObjectHandle) {
     objects[count] = object.key
     filled += 1
   }
   @inlinable public mutating func removeAll() { filled = 0 }
+}
+
+extension UnsafePointer<Batch> {
+  /// The object at `i`, if there are so many. Read in place: asked of the batch itself, the compiler
+  /// copies all of it first.
+  @inline(__always)
+  func object(at i: Int) -> ObjectHandle? { i < pointee.count ? pointee[i] : nil }
 }
 
 /// An update on its way down a chain.

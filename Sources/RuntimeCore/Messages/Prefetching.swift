@@ -5,16 +5,16 @@ import Primitives
 // memory comes while the present one is served. Nothing depends on it.
 
 extension Raylet {
-  /// Brings near what handling `message` begins with.
-  public func prefetch(for message: Message) {
+  /// Brings near what handling `message` begins with, after `ahead` others of its kind.
+  public func prefetch(for message: Message, ahead: Int = 0) {
     switch message {
     case .taskFinished(let task, let worker, _):
       workers.prefetch(worker)
       specs.prefetch(task)
-      store.prefetchSealing(ObjectHandle(producer: task, index: 0))
+      store.prefetchSealing(ObjectHandle(producer: task, index: 0), ahead: ahead)
     case .taskSubmitted(let task, _), .taskPlaced(let task):
       specs.prefetch(task)
-      tasks.prefetchNext()
+      tasks.prefetchNext(ahead)
     case .writesCommitted(let task): specs.prefetch(task)
     default: break
     }

@@ -42,10 +42,14 @@ struct ObjectStore: ~Copyable {
   func find(_ object: ObjectHandle) -> UInt32? { slots[object.key] }
   /// Brings near where the object would be found.
   func prefetch(_ object: ObjectHandle) { slots.prefetch(object.key) }
-  /// Brings near what sealing the object will write.
-  func prefetchSealing(_ object: ObjectHandle) {
+  /// Brings near the entry of an object, if there is one, where it would be found being near already.
+  func prefetchEntry(_ object: ObjectHandle) {
+    if let slot = slots[object.key] { entries.prefetch(slot) }
+  }
+  /// Brings near what sealing the object will write, `ahead` objects after the next one.
+  func prefetchSealing(_ object: ObjectHandle, ahead: Int) {
     slots.prefetch(object.key)
-    entries.prefetchNext()
+    entries.prefetchNext(ahead)
   }
   subscript(slot: UInt32) -> Entry { entries[slot] }
   /// There is or was an object in this slot.

@@ -346,10 +346,11 @@ extension Raylet {
     }
     for i in 0..<batch.pointee.count {
       let object = batch.pointee[i]
-      if let later = batch.pointee.object(at: i &+ 4) {
+      if let later = batch.object(at: i &+ 6) {
         store.prefetch(later)
         specs.prefetch(later.producer)
       }
+      if let soon = batch.object(at: i &+ 3) { store.prefetchEntry(soon) }
       let shard = shard(object.producer)
       settle(object.producer)
       dropCopy(object, into: &effects)

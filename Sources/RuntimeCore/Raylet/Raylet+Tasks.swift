@@ -207,7 +207,7 @@ extension Raylet {
       while Int(workers.pointer(worker).pointee.queued) < limit,
         let slot = ready.first(shape: shape), isPipelined(slot)
       {
-        ready.removeFirst(shape: shape, tasks)
+        ready.removeFirst(shape: shape, tasks, specs)
         run(slot, on: worker, at: now, into: &effects)
       }
     }

@@ -66,7 +66,7 @@ public struct Raylet: ~Copyable {
   /// What tasks can ever get here: what the node has, but for what actors hold for life or have been
   /// promised.
   private(set) var assignable: ResourceVector
-  var available: ResourceVector
+  var available: ResourceVector { didSet { ready.resourcesChanged() } }
   let spillover: any SpilloverPolicy
   var ready = ReadyQueues()
   var tasks = SlotTable<LocalTask>()
@@ -315,6 +315,8 @@ public struct Raylet: ~Copyable {
   /// Slow; for tests and checked runs.
   public func checkInvariants() {
     store.checkInvariants()
+    let shown = ResourceVector(lanes: pointwiseMax(available.lanes, .zero))
+    ready.checkInvariants(tasks, specs, available: shown, gpus: gpus)
     precondition(
       available.fits(in: total),
       "raylet \(node.index): more is available (\(available.lanes)) than there is (\(total.lanes))")

@@ -42,6 +42,8 @@ struct ReadyQueues: ~Copyable {
   /// Shapes that ever had a task here.
   private var shapes = 0
   private(set) var count = 0
+  /// No demand of a first task fitted when `take` looked last, and none of these tasks is new.
+  private var nothingFits = false
 
   init() {
     capacity = 8
@@ -61,6 +63,7 @@ struct ReadyQueues: ~Copyable {
     task.pointee.next = Self.end
     if queues[index].head == Self.end {
       queues[index] = Queue(head: slot, tail: slot)
+      nothingFits = false
     } else if atFront {
       task.pointee.next = queues[index].head
       queues[index].head = slot
@@ -71,13 +74,36 @@ struct ReadyQueues: ~Copyable {
     count += 1
   }
 
+  /// More is available than before: `take` looks again.
+  mutating func resourcesChanged() { nothingFits = false }
+
   /// Removes and returns the task that leaves next and whose demand is available: within a shape by
-  /// readiness, among the shapes' first ones by arrival (latest first with `youngest`). GPUs are tried as instances: the sum may fit while no single one has the fraction.
+  /// readiness, among the shapes' first ones by arrival (latest first with `youngest`). GPUs are tried
+  /// as instances: the sum may fit while no single one has the fraction.
   mutating func take(
     youngest: Bool, _ tasks: borrowing SlotTable<LocalTask>, _ specs: TaskSpecTable,
     available: ResourceVector, gpus: borrowing GPUInstances
   ) -> UInt32? {
-    if count == 0 { return nil }
+    if count == 0 || nothingFits { return nil }
+    guard
+      let shape = next(
+        youngest: youngest, tasks, specs, available: available, gpus: gpus)
+    else {
+      nothingFits = true
+      return nil
+    }
+    let slot = queues[shape].head
+    queues[shape].head = tasks.pointer(slot).pointee.next
+    count -= 1
+    return slot
+  }
+
+  /// The shape whose first task leaves next; nil when none fits.
+  @inline(__always)
+  private func next(
+    youngest: Bool, _ tasks: borrowing SlotTable<LocalTask>, _ specs: TaskSpecTable,
+    available: ResourceVector, gpus: borrowing GPUInstances
+  ) -> Int? {
     var chosen = -1
     var arrival: UInt32 = 0
     for shape in 0..<shapes where queues[shape].head != Self.end {
@@ -90,11 +116,16 @@ struct ReadyQueues: ~Copyable {
         arrival = candidate
       }
     }
-    if chosen < 0 { return nil }
-    let slot = queues[chosen].head
-    queues[chosen].head = tasks.pointer(slot).pointee.next
-    count -= 1
-    return slot
+    return chosen < 0 ? nil : chosen
+  }
+
+  /// Slow, for tests: a task that fits is not passed over.
+  func checkInvariants(
+    _ tasks: borrowing SlotTable<LocalTask>, _ specs: TaskSpecTable, available: ResourceVector,
+    gpus: borrowing GPUInstances
+  ) {
+    let shape = next(youngest: false, tasks, specs, available: available, gpus: gpus)
+    precondition(!nothingFits || shape == nil, "a ready task would fit, and nobody looks")
   }
 
   /// The task that leaves next among those of one demand, whatever is available; nil without any.
@@ -103,9 +134,17 @@ struct ReadyQueues: ~Copyable {
     return queues[Int(shape)].head
   }
 
-  mutating func removeFirst(shape: UInt16, _ tasks: borrowing SlotTable<LocalTask>) {
-    queues[Int(shape)].head = tasks.pointer(queues[Int(shape)].head).pointee.next
+  mutating func removeFirst(
+    shape: UInt16, _ tasks: borrowing SlotTable<LocalTask>, _ specs: TaskSpecTable
+  ) {
+    let next = tasks.pointer(queues[Int(shape)].head).pointee.next
+    queues[Int(shape)].head = next
     count -= 1
+    if next == Self.end { return }
+    // They were queued a while ago.
+    let task = tasks.pointer(next)
+    specs.prefetch(task.pointee.handle)
+    if task.pointee.next != Self.end { tasks.prefetch(task.pointee.next) }
   }
 
   /// Takes out every task whose slot satisfies `condition`. Looks at all of them.

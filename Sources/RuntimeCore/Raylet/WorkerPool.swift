@@ -115,7 +115,10 @@ struct WorkerPool: ~Copyable {
     let worker = workers.pointer(id.index)
     worker.pointee.task = tasks.pointer(worker.pointee.task).pointee.next
     worker.pointee.queued -= 1
-    return worker.pointee.queued > 0
+    if worker.pointee.queued == 0 { return false }
+    // It was queued a while ago, and ends soon.
+    tasks.prefetch(worker.pointee.task)
+    return true
   }
 
   /// The busy worker with the fewest tasks among those that take more of a demand for which `hasTask`
