@@ -21,11 +21,14 @@ extension ChunkedTable {
   @inlinable @inline(__always)
   public func prefetch(_ slot: UInt32) { heliostat_prefetch(pointer(slot)) }
 
-  /// The slot of the record that will be inserted `ahead` records after the next one, when it is one
-  /// that was in use before.
+  /// The slot of the record that will most likely be inserted `ahead` records after the next one; nil
+  /// where that cannot be told.
   @inlinable @inline(__always)
   public func upcoming(_ ahead: Int) -> UInt32? {
-    freeCount > ahead ? free[freeCount &- 1 &- ahead] : nil
+    let bits = free[current]
+    let place = bits.trailingZeroBitCount &+ ahead
+    guard place < 64, bits &>> UInt64(place) & 1 == 1 else { return nil }
+    return UInt32(truncatingIfNeeded: current &<< 6 | place)
   }
 
   /// Brings the place near that the next record will take, or one that comes `ahead` records later.
@@ -49,8 +52,8 @@ extension TaskSpecTable {
   @inlinable @inline(__always)
   public func prefetchNext() { storage.pointee.specs.prefetchNext() }
 
-  /// The handle of the task that will be inserted `ahead` tasks after the next one, when it is one that
-  /// was in use before.
+  /// The handle of the task that will most likely be inserted `ahead` tasks after the next one; nil
+  /// where that cannot be told.
   @inlinable @inline(__always)
   public func upcoming(_ ahead: Int) -> TaskHandle? {
     storage.pointee.specs.upcoming(ahead).map { TaskHandle($0) }

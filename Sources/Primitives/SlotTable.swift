@@ -1,45 +1,57 @@
 /// A table of records that may come to be many.
 public typealias SlotTable<Record: BitwiseCopyable> = ChunkedTable<Record, 8>
 
-/// Plain records behind dense 32-bit slots; freed slots are reused last-in first-out. Records never
-/// move, because storage grows by chunks of 2 to the `chunkShift`.
+/// Plain records behind dense 32-bit slots. Records never move, because storage grows by chunks of 2 to
+/// the `chunkShift`, at least 64.
+///
+/// Slots are given out in ascending order, 64 at a time, from those that were all free most recently. So
+/// records that are made in a burst lie side by side however the last burst's were freed: what is kept by
+/// slot elsewhere (`WordMap`) shares cache lines with its neighbours in time.
 public struct ChunkedTable<Record: BitwiseCopyable, let chunkShift: Int>: ~Copyable {
   @inlinable static var chunkSize: Int { 1 << chunkShift }
 
   @usableFromInline var chunks: UnsafeMutablePointer<UnsafeMutablePointer<Record>>
-  @usableFromInline var chunkCapacity: Int
-  @usableFromInline var chunkCount: Int
-  @usableFromInline var free: UnsafeMutablePointer<UInt32>
-  @usableFromInline var freeCount: Int
-  @usableFromInline var freeCapacity: Int
-  @usableFromInline var used: Int
+  /// A bit for each slot, set when it is free; a word stands for 64 slots.
+  @usableFromInline var free: UnsafeMutablePointer<UInt64>
+  /// The word whose slots are being given out.
+  @usableFromInline var current = 0
+  @usableFromInline var used: UInt32 = 0
+  @usableFromInline var live: UInt32 = 0
+  /// Words whose slots are all free, and words with free slots; see `list`.
+  @usableFromInline var whole: WordStack
+  @usableFromInline var partial: WordStack
+  /// Words that slots have been given out of.
+  @usableFromInline var wordCount: UInt32 = 0
+  @usableFromInline var chunkCount: UInt32 = 0
+  @usableFromInline var chunkCapacity: UInt32 = 4
 
   @inlinable public init() {
-    chunkCapacity = 16
-    chunks = .allocate(capacity: chunkCapacity)
-    chunkCount = 0
-    freeCapacity = 64
-    free = .allocate(capacity: freeCapacity)
-    freeCount = 0
-    used = 0
+    let words = 4 * Self.chunkSize / 64
+    chunks = .allocate(capacity: 4)
+    free = .allocate(capacity: words)
+    free.initialize(repeating: 0, count: words)
+    whole = WordStack(capacity: words)
+    partial = WordStack(capacity: words)
   }
 
   deinit {
-    for i in 0..<chunkCount { chunks[i].deallocate() }
+    for i in 0..<Int(chunkCount) { chunks[i].deallocate() }
     chunks.deallocate()
     free.deallocate()
+    whole.deallocate()
+    partial.deallocate()
   }
 
   /// Live records.
-  @inlinable public var count: Int { used - freeCount }
+  @inlinable public var count: Int { Int(live) }
 
-  /// Slots from 0 up to here have held a record; the others lie in no storage.
-  @inlinable public var slotCount: Int { used }
+  /// Slots from 0 up to here have held a record; the others hold nothing.
+  @inlinable public var slotCount: Int { Int(used) }
 
   /// Bytes of heap that the table holds.
   @inlinable public var memoryBytes: Int {
-    chunkCount * Self.chunkSize * MemoryLayout<Record>.stride + chunkCapacity * 8
-      + freeCapacity * 4
+    Int(chunkCount) * Self.chunkSize * MemoryLayout<Record>.stride
+      + Int(chunkCapacity) * (8 + Self.chunkSize / 64 * 18)
   }
 
   @inlinable public func pointer(_ slot: UInt32) -> UnsafeMutablePointer<Record> {
@@ -59,53 +71,124 @@ public struct ChunkedTable<Record: BitwiseCopyable, let chunkShift: Int>: ~Copya
 
   /// A slot whose record the caller writes.
   @inlinable mutating func take() -> UInt32 {
-    if freeCount > 0 {
-      freeCount -= 1
-      return free[freeCount]
-    }
-    if used >> chunkShift == chunkCount { addChunk() }
-    let slot = UInt32(truncatingIfNeeded: used)
-    used += 1
+    if free[current] == 0 { advance() }
+    let bits = free[current]
+    free[current] = bits & (bits &- 1)
+    let slot = UInt32(truncatingIfNeeded: current &<< 6 | bits.trailingZeroBitCount)
+    if slot >= used { used = slot &+ 1 }
+    live &+= 1
     return slot
   }
 
   @inlinable public mutating func remove(_ slot: UInt32) {
-    if freeCount == freeCapacity { growFree() }
-    free[freeCount] = slot
-    freeCount += 1
+    let word = Int(slot) &>> 6
+    let bit: UInt64 = 1 &<< UInt64(slot & 63)
+    let before = free[word]
+    assert(before & bit == 0, "slot \(slot) is free already")
+    free[word] = before | bit
+    live &-= 1
+    if (before == 0 || before | bit == .max) && word != current { list(word) }
   }
 
-  /// Whether a slot below `slotCount` holds a live record. Looks at every free slot: for rare events.
-  public func isLive(_ slot: UInt32) -> Bool {
-    for i in 0..<freeCount where free[i] == slot { return false }
-    return true
+  /// Notes a word other than the current one that can be given out again. A word stays on a list when it
+  /// is taken by way of the other, and counts only if what the list says is still so.
+  @usableFromInline @inline(never) mutating func list(_ word: Int) {
+    if free[word] == .max { whole.push(word) } else { partial.push(word) }
   }
+
+  /// Goes on to another word: one that is all free, one with free slots, or a new one.
+  @usableFromInline @inline(never) mutating func advance() {
+    while let word = whole.pop() {
+      if free[word] == .max {
+        current = word
+        return
+      }
+    }
+    while let word = partial.pop() {
+      if free[word] != 0 {
+        current = word
+        return
+      }
+    }
+    if Int(wordCount) << 6 == Int(chunkCount) << chunkShift { addChunk() }
+    current = Int(wordCount)
+    wordCount += 1
+    free[current] = .max
+  }
+
+  /// Whether a slot below `slotCount` holds a live record.
+  public func isLive(_ slot: UInt32) -> Bool { free[Int(slot) >> 6] >> UInt64(slot & 63) & 1 == 0 }
 
   /// The slots of the live records, in ascending order. Looks at every slot: for rare events.
   public var liveSlots: [UInt32] {
-    var isFree = [Bool](repeating: false, count: used)
-    for i in 0..<freeCount { isFree[Int(free[i])] = true }
-    return (0..<UInt32(truncatingIfNeeded: used)).filter { !isFree[Int($0)] }
+    var slots: [UInt32] = []
+    for slot in 0..<used where isLive(slot) { slots.append(slot) }
+    return slots
   }
 
-  @inlinable @inline(never) mutating func addChunk() {
-    if chunkCount == chunkCapacity {
-      let larger = UnsafeMutablePointer<UnsafeMutablePointer<Record>>.allocate(
-        capacity: chunkCapacity * 2)
-      larger.moveInitialize(from: chunks, count: chunkCount)
-      chunks.deallocate()
-      chunks = larger
-      chunkCapacity *= 2
-    }
-    (chunks + chunkCount).initialize(to: .allocate(capacity: Self.chunkSize))
+  @inlinable mutating func addChunk() {
+    if chunkCount == chunkCapacity { growChunks() }
+    (chunks + Int(chunkCount)).initialize(to: .allocate(capacity: Self.chunkSize))
     chunkCount += 1
   }
 
-  @inlinable @inline(never) mutating func growFree() {
-    let larger = UnsafeMutablePointer<UInt32>.allocate(capacity: freeCapacity * 2)
-    larger.moveInitialize(from: free, count: freeCount)
+  @inlinable @inline(never) mutating func growChunks() {
+    let count = Int(chunkCount)
+    let words = count * Self.chunkSize / 64
+    let largerChunks = UnsafeMutablePointer<UnsafeMutablePointer<Record>>.allocate(
+      capacity: count * 2)
+    largerChunks.moveInitialize(from: chunks, count: count)
+    chunks.deallocate()
+    chunks = largerChunks
+    let largerFree = UnsafeMutablePointer<UInt64>.allocate(capacity: words * 2)
+    largerFree.moveInitialize(from: free, count: words)
+    (largerFree + words).initialize(repeating: 0, count: words)
     free.deallocate()
-    free = larger
-    freeCapacity *= 2
+    free = largerFree
+    whole.grow(from: words, to: words * 2)
+    partial.grow(from: words, to: words * 2)
+    chunkCapacity *= 2
+  }
+}
+
+/// Words of a table of slots, each at most once.
+@usableFromInline struct WordStack {
+  @usableFromInline var words: UnsafeMutablePointer<UInt32>
+  @usableFromInline var isListed: UnsafeMutablePointer<Bool>
+  @usableFromInline var count = 0
+
+  @usableFromInline init(capacity: Int) {
+    words = .allocate(capacity: capacity)
+    isListed = .allocate(capacity: capacity)
+    isListed.initialize(repeating: false, count: capacity)
+  }
+
+  @usableFromInline mutating func push(_ word: Int) {
+    if isListed[word] { return }
+    isListed[word] = true
+    words[count] = UInt32(truncatingIfNeeded: word)
+    count += 1
+  }
+
+  @usableFromInline mutating func pop() -> Int? {
+    if count == 0 { return nil }
+    count -= 1
+    let word = Int(words[count])
+    isListed[word] = false
+    return word
+  }
+
+  @usableFromInline mutating func grow(from capacity: Int, to larger: Int) {
+    var grown = WordStack(capacity: larger)
+    grown.words.update(from: words, count: count)
+    grown.isListed.update(from: isListed, count: capacity)
+    grown.count = count
+    deallocate()
+    self = grown
+  }
+
+  @usableFromInline func deallocate() {
+    words.deallocate()
+    isListed.deallocate()
   }
 }
