@@ -136,36 +136,47 @@ extension NodeCore {
     return block
   }
 
-  /// Hears what the workers did; true when there was anything.
+  /// Hears what a worker did; true when there was anything.
   mutating func readReports(of worker: Worker) -> Bool {
-    var count = 0
-    while let report = worker.reports.popFirst() {
-      count += 1
-      prefetch(endOf: worker)
-      switch report.kind {
-      case .finished:
-        if specs[report.task].body == .program { drainClient(of: worker) }
-        if report.hasValue { keep(report.value, of: report.task, index: 0, report.status) }
-        if specs[report.task].argumentCount > 0 || specs[report.task].valueBytes > 0,
-          let block = arguments.remove(UInt64(report.task.index))
-        {
-          block.deallocate()
-        }
-        if cancellations > 0 && worker.cancellation.forget(report.task) { cancellations -= 1 }
-        handle(
-          Envelope(
-            message: .taskFinished(report.task, worker.number, report.status),
-            source: rayletAddress, target: rayletAddress))
-      case .result:
-        keep(report.value, of: report.task, index: report.index, report.status)
-      case .roomWanted: roomWanted(report.value.count, by: worker)
-      case .roomReturned: giveBack(report.value)
-      case .started, .abandoned, .lost: processReported(report, of: worker)
-      case .loanReturned: loanReturned(report.value.key, by: worker.port)
+    var hasRead = false
+    while true {
+      let known = worker.reports.look()
+      if known == 0 { break }
+      prefetch(reports: known, of: worker)
+      for _ in 0..<known {
+        prefetchReport(of: worker)
+        guard let report = worker.reports.popFirst() else { break }
+        hear(report, of: worker)
       }
+      hasRead = true
     }
-    if count > 0 { worker.reports.release() }
-    return count > 0
+    if hasRead { worker.reports.release() }
+    return hasRead
+  }
+
+  @inline(__always)
+  private mutating func hear(_ report: WorkerReport, of worker: Worker) {
+    switch report.kind {
+    case .finished:
+      if specs[report.task].body == .program { drainClient(of: worker) }
+      if report.hasValue { keep(report.value, of: report.task, index: 0, report.status) }
+      if specs[report.task].argumentCount > 0 || specs[report.task].valueBytes > 0,
+        let block = arguments.remove(UInt64(report.task.index))
+      {
+        block.deallocate()
+      }
+      if cancellations > 0 && worker.cancellation.forget(report.task) { cancellations -= 1 }
+      handle(
+        Envelope(
+          message: .taskFinished(report.task, worker.number, report.status),
+          source: rayletAddress, target: rayletAddress))
+    case .result:
+      keep(report.value, of: report.task, index: report.index, report.status)
+    case .roomWanted: roomWanted(report.value.count, by: worker)
+    case .roomReturned: giveBack(report.value)
+    case .started, .abandoned, .lost: processReported(report, of: worker)
+    case .loanReturned: loanReturned(report.value.key, by: worker.port)
+    }
   }
 
   /// What a program said last comes before the news that it has ended.

@@ -68,6 +68,13 @@ public struct RecordRing<Record: BitwiseCopyable>: @unchecked Sendable {
     return record
   }
 
+  /// For the consumer: how many records have come that are not read.
+  @inline(__always)
+  func look() -> Int {
+    ends.pointee.knownTail = ends.pointee.tail.load(ordering: .acquiring)
+    return ends.pointee.knownTail - ends.pointee.read
+  }
+
   /// For the consumer: the record that comes `ahead` records after the next one, when it is known to
   /// have come.
   @inline(__always)

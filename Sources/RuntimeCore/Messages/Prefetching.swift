@@ -31,6 +31,11 @@ extension ChainReplica {
     default: break
     }
   }
+
+  /// Brings near where the record of a task is or will be.
+  public func prefetchRecord(of task: TaskHandle) {
+    tables.prefetch(ObjectHandle(producer: task, index: 0))
+  }
 }
 
 extension Driver {

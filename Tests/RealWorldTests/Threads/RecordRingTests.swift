@@ -16,14 +16,17 @@ struct RecordRingTests {
       }
       let isFull = !ring.append(99)
       #expect(isFull)
-      // The consumer learns with the first record how many there are.
+      #expect(ring.peek(0) == nil)
       #expect(ring.publish())
+      #expect(ring.look() == 4)
+      #expect(ring.peek(0) == round * 10)
       #expect(ring.popFirst() == round * 10)
       #expect(ring.peek(0) == round * 10 + 1)
       #expect(ring.peek(2) == round * 10 + 3)
       #expect(ring.peek(3) == nil)
       for i in 1..<4 { #expect(ring.popFirst() == round * 10 + i) }
       #expect(ring.peek(0) == nil)
+      #expect(ring.look() == 0)
       #expect(ring.popFirst() == nil)
       ring.release()
     }
