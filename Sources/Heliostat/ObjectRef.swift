@@ -78,7 +78,9 @@ public enum RuntimeError: Error, Equatable, Sendable, CustomStringConvertible {
   /// results of tasks that depend on them.
   case taskFailed(String)
   case getTimedOut(after: TimeSpan)
+  /// The program gave the object up (`Session.free`).
   case objectFreed
+  /// The object is larger than the store of its node, or nothing more of that could make room for it.
   case objectStoreFull
   /// The worker that ran the task ended before the task did; the text says which and how.
   case workerCrashed(String)
@@ -107,7 +109,9 @@ public enum RuntimeError: Error, Equatable, Sendable, CustomStringConvertible {
     case .taskFailed(let reason): "a task failed: \(reason)"
     case .getTimedOut(let span): "get timed out after \(span)"
     case .objectFreed: "the object was freed by the program"
-    case .objectStoreFull: "the node's object store has no room for the object"
+    case .objectStoreFull:
+      "the node's object store has no room for the object: free what is not needed any more, or give "
+        + "the nodes a larger store"
     case .workerCrashed(let reason): "the worker that ran the task ended before it: \(reason)"
     case .nodeDied: "the node that had the task ended before it"
     case .actorDied: "the actor's worker or node ended"

@@ -13,6 +13,7 @@ extension StoreIsFull {
 /// A program on a cluster of the real world.
 final class RealBackend: Backend, @unchecked Sendable {
   private let client: Client
+  private let specs: TaskSpecTable
   /// The last call as a specification: most calls are like the one before.
   private let model: UnsafeMutablePointer<TaskSpec>
   /// The demand behind the model's shape.
@@ -24,9 +25,10 @@ final class RealBackend: Backend, @unchecked Sendable {
 
   init(_ client: Client, library: FunctionLibrary) {
     self.client = client
+    specs = client.specs
     model = .allocate(capacity: 1)
     model.initialize(
-      to: client.model(function: FunctionID(0), shape: client.specs.shape(.zero)))
+      to: client.model(function: FunctionID(0), shape: specs.shape(.zero)))
     super.init(isEncoding: true, table: Backend.nextTable(), library: library)
   }
 
@@ -69,7 +71,7 @@ final class RealBackend: Backend, @unchecked Sendable {
   ) {
     if demand != lastDemand {
       lastDemand = demand
-      model.pointee.shape = client.specs.shape(demand)
+      model.pointee.shape = specs.shape(demand)
     }
     model.pointee.function = call.function
     model.pointee.kind = call.kind
@@ -80,11 +82,11 @@ final class RealBackend: Backend, @unchecked Sendable {
     model.pointee.outputSize = call.body == .modelled ? options.outputSize : .zero
   }
 
-  override func identity(_ task: TaskHandle) -> TaskID { client.specs[task].id }
+  override func identity(_ task: TaskHandle) -> TaskID { specs[task].id }
 
   override func intern(_ id: TaskID) -> TaskHandle {
     if let known = foreign[id] { return known }
-    let handle = client.specs.intern(id)
+    let handle = specs.intern(id)
     foreign[id] = handle
     return handle
   }
@@ -134,9 +136,7 @@ final class RealBackend: Backend, @unchecked Sendable {
   /// more; or it is another's and was given up here.
   override func isFreed(_ object: ObjectHandle, _ id: ObjectID) -> Bool {
     let producer = object.producer
-    if client.specs.references(producer) == 0 || client.specs[producer].id != id.producer {
-      return true
-    }
+    if specs.references(producer) == 0 || specs[producer].id != id.producer { return true }
     if client.knows(object) { return false }
     let isOwn = producer == client.root || foreign.isEmpty || foreign[id.producer] == nil
     return isOwn || freedForeign.contains(object.key)
@@ -144,8 +144,8 @@ final class RealBackend: Backend, @unchecked Sendable {
 
   override func free(_ object: ObjectHandle) {
     // The reference that leaves with the object is not the one that keeps its name.
-    if !foreign.isEmpty && foreign[client.specs[object.producer].id] != nil {
-      client.specs.retain(object.producer)
+    if !foreign.isEmpty && foreign[specs[object.producer].id] != nil {
+      specs.retain(object.producer)
       freedForeign.insert(object.key)
     }
     client.free(object)
