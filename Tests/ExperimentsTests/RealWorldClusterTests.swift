@@ -217,10 +217,11 @@ import Testing
   @Test("a node that is stopped in its tracks is lost after a while; the rest goes on")
   func silentNode() throws {
     let sandbox = try Sandbox(["w.yaml": Sandbox.words])
-    let nodes = try sandbox.nodes(3, ["--workload", "w.yaml"], head: ["--silence", "1s"])
+    // Long enough that a loaded machine makes no other node silent.
+    let nodes = try sandbox.nodes(3, ["--workload", "w.yaml"], head: ["--silence", "4s"])
     let (head, first, second) = (nodes.head, nodes.all[1], nodes.all[2])
     kill(first.process.processIdentifier, SIGSTOP)
-    #expect(try head.errorLine(containing: "node 1 is lost").contains("no heartbeat for 1"))
+    #expect(try head.errorLine(containing: "node 1 is lost").contains("no heartbeat for"))
     #expect(try second.errorLine(containing: "node 1 is lost").isEmpty == false)
     try sandbox.runConnected(nodes.address, "--seed", "5")
     // When it goes on, it finds that it was taken for lost.
@@ -233,9 +234,9 @@ import Testing
   @Test("a head that was stopped itself takes no node for silent")
   func stoppedHead() throws {
     let sandbox = try Sandbox(["w.yaml": Sandbox.words])
-    let nodes = try sandbox.nodes(2, ["--workload", "w.yaml"], head: ["--silence", "1s"])
+    let nodes = try sandbox.nodes(2, ["--workload", "w.yaml"], head: ["--silence", "3s"])
     kill(nodes.head.process.processIdentifier, SIGSTOP)
-    usleep(2_500_000)
+    usleep(5_000_000)
     kill(nodes.head.process.processIdentifier, SIGCONT)
     try sandbox.runConnected(nodes.address, "--seed", "5")
     // A lost one would end by itself, with code 1.
