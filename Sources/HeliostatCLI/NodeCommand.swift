@@ -375,7 +375,7 @@ private final class NodeEnding: @unchecked Sendable {
 }
 
 extension NodeService {
-  /// On SIGUSR1 the node says what it holds.
+  /// On SIGUSR1 the node says what it holds, on standard error: nodes of a local cluster are heard there.
   fileprivate static func answerQuestions(
     to process: NodeProcess
   ) -> any DispatchSourceSignal {
@@ -384,8 +384,8 @@ extension NodeService {
     source.setEventHandler {
       Task {
         guard let status = try? await process.status() else { return }
-        print("node \(process.node.index) holds \(status)")
-        fflush(nil)
+        FileHandle.standardError.write(
+          Data("node \(process.node.index) holds \(status)\n".utf8))
       }
     }
     source.activate()

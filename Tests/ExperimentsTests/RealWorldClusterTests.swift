@@ -171,7 +171,7 @@ import Testing
   ) throws {
     while true {
       kill(node.process.processIdentifier, SIGUSR1)
-      if holds(try node.outputLine(containing: "node \(number) holds")) { return }
+      if holds(try node.errorLine(containing: "node \(number) holds")) { return }
     }
   }
 
