@@ -62,6 +62,9 @@ struct ClusterCommand: ParsableCommand {
       "Write down everything that the nodes' machines hear, for replay.", valueName: "folder"))
   var record: String?
 
+  @Flag(help: "Remove the recordings of earlier runs in that folder, which are refused otherwise.")
+  var overwrite = false
+
   @Option(help: ArgumentHelp("Register the functions of this file.", valueName: "file"))
   var workload: String?
 
@@ -104,6 +107,9 @@ struct ClusterCommand: ParsableCommand {
       throw BadInput(
         "\(option) is for a cluster that stays; with a run, its file says what the cluster has")
     }
+    if overwrite {
+      throw BadInput("--overwrite in front of -- : with a run, give it behind, as an option of run")
+    }
     var run = try RunCommand.parse(Array(command.dropFirst()))
     guard run.real.nodes == nil, run.real.connect == nil else {
       throw BadInput("--nodes and --connect after -- : the cluster is the one in front of it")
@@ -122,6 +128,7 @@ struct ClusterCommand: ParsableCommand {
   // MARK: Until a signal
 
   private func stay() throws {
+    if overwrite && record == nil { throw BadInput("--overwrite is for recordings: give --record") }
     let grace = self.grace ?? "10s"
     _ = try RealOptions.span(grace, "--grace")
     let interruption = EndSignals()
@@ -141,6 +148,12 @@ struct ClusterCommand: ParsableCommand {
       if let value { flags += [option, value] }
     }
     _ = try security.transport()
+    if let record {
+      // The nodes begin theirs there, one after the other.
+      do { _ = try RecordingFolder.begin(record, isOverwriting: overwrite) } catch {
+        throw BadInput("--record \(error)")
+      }
+    }
     var shown = "CPU \(cpus)" + (gpus.map { ", GPU \($0)" } ?? "") + ", store \(store)"
     for text in resource { shown += ", \(text)" }
     let cluster: LocalCluster

@@ -106,6 +106,9 @@ struct NodeCommand: ParsableCommand {
       "Write down everything that the node's machines hear, for replay.", valueName: "folder"))
   var record: String?
 
+  @Flag(help: "Remove the recordings of earlier runs in that folder, which are refused otherwise.")
+  var overwrite = false
+
   @Option(parsing: .unconditional, help: .hidden) var cell = 0
   @Flag(help: .hidden) var untilStdinCloses = false
 
@@ -116,9 +119,14 @@ struct NodeCommand: ParsableCommand {
     }
     let logger = RealOptions.logger(level)
     let recording = NodeRecording()
+    if overwrite && record == nil { throw BadInput("--overwrite is for recordings: give --record") }
     if let record {
       let folder: RecordingFolder
-      do { folder = try RecordingFolder(record) } catch { throw BadInput("--record \(error)") }
+      do {
+        folder = try RecordingFolder.begin(record, isOverwriting: overwrite, isShared: true)
+      } catch {
+        throw BadInput("--record \(error)")
+      }
       options.recording = { node in try recording.start(node.index, in: folder) }
     }
     let ending = NodeEnding(grace: try RealOptions.span(grace, "--grace"))

@@ -50,7 +50,10 @@ struct RunCommand: ParsableCommand {
         """, valueName: "folder"))
   var out: String?
 
-  @Flag(help: "Remove an earlier result in the folder instead of renaming it.")
+  @Flag(
+    help: ArgumentHelp(
+      "Remove an earlier result in the folder instead of renaming it.",
+      discussion: "And earlier recordings in the folder of --record, which are refused otherwise."))
   var overwrite = false
 
   @Option(parsing: .unconditional, help: "Runs side by side; the number of cores by default.")
@@ -97,10 +100,7 @@ struct RunCommand: ParsableCommand {
       workload, threads: threads ?? ProcessInfo.processInfo.activeProcessorCount)
     if let seed { runner.seeds = [seed] }
     runner.traceLimit = trace ?? (world == "real" ? 0 : 20_000)
-    if let record {
-      do { _ = try RecordingFolder(record) } catch { throw BadInput("--record \(error)") }
-      runner.recordings = record
-    }
+    runner.recordings = record
     if world == "real" { runner.world = .real(try realWorld()) }
     let cells = try runner.prepare()
     let leftOut = runner.absentChecks(cells)
@@ -116,6 +116,7 @@ struct RunCommand: ParsableCommand {
     let suffix = world == "real" ? "-real" : ""
     let target = out ?? "Results/\(workload.experiment)\(suffix)"
     try ResultDirectory(path: target).check()
+    if let record { try beginRecordings(record, beside: target) }
 
     let progress = Progress()
     let interruption = Interruption()
@@ -153,6 +154,18 @@ struct RunCommand: ParsableCommand {
     }
     if !result.isComplete && !result.lostCluster { throw ExitCode(interruption.exitCode) }
     if !report.passed { throw ExitCode(1) }
+  }
+
+  private func beginRecordings(_ record: String, beside target: String) throws {
+    let result = ResultDirectory(path: target).path
+    guard !(ResultDirectory(path: record).path + "/").hasPrefix(result + "/") else {
+      throw BadInput(
+        "--record \(record): the result comes into \(target), where nothing else may lie; choose "
+          + "another folder")
+    }
+    do { _ = try RecordingFolder.begin(record, isOverwriting: overwrite) } catch {
+      throw BadInput("--record \(error)")
+    }
   }
 
   /// What tables say of the place.

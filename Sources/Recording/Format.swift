@@ -95,6 +95,9 @@ enum DriverCall: UInt8 {
   case submit, put, request, free, flush, register, cancel
 }
 
+/// What every recording begins with.
+public var recordingMagic: [UInt8] { RecordingFormat.magic }
+
 /// The beginning of a recording's file and its first block, which names every kind of message, so
 /// that a later version with other ones can still read it.
 ///

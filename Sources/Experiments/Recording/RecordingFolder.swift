@@ -1,4 +1,5 @@
 import Foundation
+import Glibc
 import RealWorld
 import Recording
 
@@ -11,11 +12,23 @@ public struct RecordingFolder: Sendable {
   /// - Throws: `RecordingFolderError` when it cannot be made.
   public init(_ path: String) throws(RecordingFolderError) {
     self.path = path
-    do {
-      try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-    } catch {
-      throw RecordingFolderError("\(path): the folder for recordings cannot be made: \(error)")
+    if let code = Self.makeFolder(path) {
+      throw RecordingFolderError(
+        "\(path): the folder cannot be made: \(String(cString: strerror(code))); choose another place"
+      )
     }
+  }
+
+  /// Makes a folder and those above it, unless they are there; else returns why not, as `errno` has
+  /// it, which Foundation does not tell.
+  private static func makeFolder(_ path: String) -> Int32? {
+    var isFolder: ObjCBool = false
+    if FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) {
+      return isFolder.boolValue ? nil : ENOTDIR
+    }
+    let above = (path as NSString).deletingLastPathComponent
+    if !above.isEmpty, above != path, let code = makeFolder(above) { return code }
+    return mkdir(path, 0o777) == 0 || errno == EEXIST ? nil : errno
   }
 
   /// Starts a recording in it.
@@ -34,10 +47,7 @@ public struct RecordingFolder: Sendable {
     }
     if !isFolder.boolValue { return [path] }
     let names = FileManager.default.subpaths(atPath: path) ?? []
-    let found = names.filter {
-      $0.hasSuffix(RecordingFile.suffix)
-        || $0.hasSuffix(RecordingFile.suffix + RecordingFile.partSuffix)
-    }
+    let found = names.filter { RecordingFile.isName($0) }
     if found.isEmpty {
       throw RecordingFolderError(
         "\(path): no recordings here; expected files '*\(RecordingFile.suffix)', as --record makes "

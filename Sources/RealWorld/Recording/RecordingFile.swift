@@ -27,13 +27,47 @@ public final class RecordingFile: RecordingOutput {
   public init(_ path: String, origin: String) throws(RecordingFileError) {
     self.path = path
     let part = path + Self.partSuffix
-    let descriptor = open(part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
+    let descriptor = open(part, O_WRONLY | O_CREAT | O_CLOEXEC, 0o644)
     guard descriptor >= 0 else { throw RecordingFileError("\(part) cannot be written", errno) }
+    // Held until the file is closed. A file system without locks protects nobody.
+    var lock = Self.wholeFile
+    if fcntl(descriptor, F_SETLK, &lock) != 0 && (errno == EAGAIN || errno == EACCES) {
+      _ = close(descriptor)
+      throw RecordingFileError(
+        "\(part) is being written by another process; choose another folder for recordings")
+    }
+    guard ftruncate(descriptor, 0) == 0 else {
+      let code = errno
+      _ = close(descriptor)
+      throw RecordingFileError("\(part) cannot be written", code)
+    }
     state = Mutex(State(descriptor: descriptor))
     recordingPreface(origin: origin).withUnsafeBytes { write($0) }
   }
 
   deinit { state.withLock { if $0.descriptor >= 0 { _ = close($0.descriptor) } } }
+
+  private static var wholeFile: flock {
+    var lock = flock()
+    lock.l_type = Int16(F_WRLCK)
+    lock.l_whence = Int16(SEEK_SET)
+    return lock
+  }
+
+  /// Whether a file is called as recordings are, whole or not.
+  public static func isName(_ name: String) -> Bool {
+    name.hasSuffix(suffix) || name.hasSuffix(suffix + partSuffix)
+  }
+
+  /// Whether another process than this one writes the recording right now.
+  public static func isBeingWritten(_ path: String) -> Bool {
+    guard path.hasSuffix(partSuffix) else { return false }
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+    guard descriptor >= 0 else { return false }
+    defer { _ = close(descriptor) }
+    var lock = wholeFile
+    return fcntl(descriptor, F_GETLK, &lock) == 0 && Int32(lock.l_type) != F_UNLCK
+  }
 
   public func openStream() -> UInt32 {
     state.withLock { state in
@@ -92,6 +126,7 @@ public final class RecordingFile: RecordingOutput {
 /// Why a recording could not be written.
 public struct RecordingFileError: Error, Sendable, CustomStringConvertible {
   public let description: String
+  init(_ description: String) { self.description = description }
   init(_ what: String, _ code: Int32) {
     description = "\(what): \(String(cString: strerror(code)))"
   }
