@@ -68,6 +68,9 @@ struct ClusterCommand: ParsableCommand {
   @Option(help: ArgumentHelp("Register the functions of this file.", valueName: "file"))
   var workload: String?
 
+  @Option(help: ArgumentHelp("As for run, for --workload.", valueName: "role=policy"))
+  var policy: [String] = []
+
   @Option(help: ArgumentHelp("As for run, for --workload.", valueName: "key=value"))
   var set: [String] = []
 
@@ -99,11 +102,10 @@ struct ClusterCommand: ParsableCommand {
     }
     for (option, isGiven) in [
       ("--workload", workload != nil), ("--set", !set.isEmpty), ("--resource", !resource.isEmpty),
-      ("--secret-file", security.secretFile != nil),
-      ("--tls-certificate", security.tlsCertificate != nil), ("--name", name != "heliostat"),
+      ("--policy", !policy.isEmpty), ("--name", name != "heliostat"),
       ("--listen", listen != "127.0.0.1:0"), ("--spill-dir", spillDir != nil),
       ("--grace", grace != nil),
-    ] where isGiven {
+    ] + security.given.map({ ($0, true) }) where isGiven {
       throw BadInput(
         "\(option) is for a cluster that stays; with a run, its file says what the cluster has")
     }
@@ -137,6 +139,7 @@ struct ClusterCommand: ParsableCommand {
       "--log", "warning", "--workers", workers.rawValue, "--grace", grace,
     ]
     for text in resource { flags += ["--resource", text] }
+    for text in policy { flags += ["--policy", text] }
     for text in set { flags += ["--set", text] }
     if let workload { flags += ["--workload", workload] }
     if let spillDir { flags += ["--spill-dir", spillDir] }

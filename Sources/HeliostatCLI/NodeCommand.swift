@@ -95,8 +95,9 @@ struct NodeCommand: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "For a head: a node that says nothing for so long counts as lost.", valueName: "time"))
-  var silence = "30s"
+      "For a head: a node that says nothing for so long counts as lost; 30s by default.",
+      valueName: "time"))
+  var silence: String?
 
   @Option(help: "The least severe messages to show: trace, debug, info, warning or error.")
   var log = "info"
@@ -182,6 +183,10 @@ struct NodeCommand: ParsableCommand {
     }
     settings.name = name
     settings.seed = seed
+    if silence != nil && join != nil {
+      throw BadInput("--silence is for a head, which says it to all that join: give it there")
+    }
+    let silence = silence ?? "30s"
     settings.silenceLimit = try RealOptions.span(silence, "--silence")
     guard settings.silenceLimit >= settings.parameters.heartbeat * 10 else {
       throw BadInput(

@@ -43,9 +43,11 @@ struct RealOptions: ParsableArguments {
       ("--nodes", nodes != nil), ("--cpus", cpus != nil), ("--gpus", gpus != nil),
       ("--store", store != nil), ("--workers", workers != nil), ("--connect", connect != nil),
     ]
-    if !isReal, let option = given.first(where: \.1) {
+    if !isReal,
+      let option = given.first(where: \.1)?.0 ?? security.given.first
+    {
       throw BadInput(
-        "\(option.0) is for --world real; simulated clusters are described in the file, see --set")
+        "\(option) is for --world real; simulated clusters are described in the file, see --set")
     }
     for (name, value, most) in [
       ("--nodes", nodes, 64), ("--cpus", cpus, 1024), ("--gpus", gpus, 1024),
@@ -58,6 +60,16 @@ struct RealOptions: ParsableArguments {
     }
     if connect != nil, let option = given.dropLast().first(where: \.1) {
       throw BadInput("\(option.0) does not go with --connect: that cluster has its nodes")
+    }
+    if connect == nil, let option = security.given.first {
+      throw BadInput(
+        "\(option) is for --connect; the nodes that a run starts are reached from this machine alone"
+      )
+    }
+    if let option = security.given.first(where: { $0 == "--tls-certificate" || $0 == "--tls-key" })
+    {
+      throw BadInput(
+        "\(option) is for nodes; a program that connects shows no certificate: give --tls-roots")
     }
   }
 
@@ -137,6 +149,14 @@ struct SecurityOptions: ParsableArguments {
       "What certificates of others must come from (PEM); the system's roots by default.",
       valueName: "file"))
   var tlsRoots: String?
+
+  /// Those that the command line has.
+  var given: [String] {
+    [
+      ("--secret-file", secretFile), ("--tls-certificate", tlsCertificate), ("--tls-key", tlsKey),
+      ("--tls-roots", tlsRoots),
+    ].compactMap { name, value in value.map { _ in name } }
+  }
 
   /// What a program has to be given that connects to nodes with these options; it needs no certificate.
   var connecting: String {

@@ -89,6 +89,12 @@ struct RunCommand: ParsableCommand {
     }
     try real.validate(isReal: world == "real")
     guard (threads ?? 1) > 0 else { throw BadInput("--threads must be positive") }
+    for (option, isGiven, why) in [
+      ("--threads", threads != nil, "real runs go one after the other; see --cpus"),
+      ("--fingerprints", fingerprints, "a real run is never the same twice, so it has none"),
+    ] where isGiven && world == "real" {
+      throw BadInput("\(option) is for --world simulated: \(why)")
+    }
     guard trace ?? 0 >= 0 else { throw BadInput("--trace must not be negative") }
     if let trace, trace > 0, real.connect != nil {
       throw BadInput(

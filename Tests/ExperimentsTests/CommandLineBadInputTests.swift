@@ -354,6 +354,83 @@ import Testing
       says: ["--scale must be positive"]),
   ]
 
+  /// Options that nothing would look at.
+  static let unused: [Case] = [
+    Case(
+      what: "--secret-file for a simulated run",
+      arguments: ["run", "w.yaml", "--secret-file", "w.yaml"],
+      says: ["--secret-file is for --world real"]),
+    Case(
+      what: "--secret-file for a run with nodes of its own",
+      arguments: ["run", "w.yaml", "--world", "real", "--secret-file", "w.yaml"],
+      says: ["--secret-file is for --connect"]),
+    Case(
+      what: "--tls-key for a simulated run",
+      arguments: ["run", "w.yaml", "--tls-key", "w.yaml"],
+      says: ["--tls-key is for --world real"]),
+    Case(
+      what: "--tls-key for a run with nodes of its own",
+      arguments: ["run", "w.yaml", "--world", "real", "--tls-key", "w.yaml"],
+      says: ["--tls-key is for --connect"]),
+    Case(
+      what: "--tls-certificate for a simulated run",
+      arguments: ["run", "w.yaml", "--tls-certificate", "w.yaml"],
+      says: ["--tls-certificate is for --world real"]),
+    Case(
+      what: "--tls-certificate for a run with nodes of its own",
+      arguments: ["run", "w.yaml", "--world", "real", "--tls-certificate", "w.yaml"],
+      says: ["--tls-certificate is for --connect"]),
+    Case(
+      what: "--tls-roots for a simulated run",
+      arguments: ["run", "w.yaml", "--tls-roots", "w.yaml"],
+      says: ["--tls-roots is for --world real"]),
+    Case(
+      what: "--tls-roots for a run with nodes of its own",
+      arguments: ["run", "w.yaml", "--world", "real", "--tls-roots", "w.yaml"],
+      says: ["--tls-roots is for --connect"]),
+    Case(
+      what: "--tls-key for a program that connects",
+      arguments: [
+        "run", "w.yaml", "--world", "real", "--connect", "127.0.0.1:1", "--tls-key", "w.yaml",
+      ],
+      says: ["--tls-key is for nodes", "give --tls-roots"]),
+    Case(
+      what: "--tls-certificate for a program that connects",
+      arguments: [
+        "run", "w.yaml", "--world", "real", "--connect", "127.0.0.1:1", "--tls-certificate",
+        "w.yaml",
+      ],
+      says: ["--tls-certificate is for nodes", "give --tls-roots"]),
+    Case(
+      what: "threads of a real run",
+      arguments: ["run", "w.yaml", "--world", "real", "--threads", "2"],
+      says: ["--threads is for --world simulated"]),
+    Case(
+      what: "fingerprints of a real run",
+      arguments: ["run", "w.yaml", "--world", "real", "--fingerprints"],
+      says: ["--fingerprints is for --world simulated"]),
+    Case(
+      what: "fingerprints of a run on a cluster of its own",
+      arguments: ["cluster", "--", "run", "w.yaml", "--fingerprints"],
+      says: ["--fingerprints is for --world simulated"]),
+    Case(
+      what: "a key for a cluster that goes with its run",
+      arguments: ["cluster", "--tls-key", "w.yaml", "--", "run", "w.yaml"],
+      says: ["--tls-key is for a cluster that stays"]),
+    Case(
+      what: "roots for a cluster that goes with its run",
+      arguments: ["cluster", "--tls-roots", "w.yaml", "--", "run", "w.yaml"],
+      says: ["--tls-roots is for a cluster that stays"]),
+    Case(
+      what: "a policy for a cluster that goes with its run",
+      arguments: ["cluster", "--policy", "placement=Random", "--", "run", "w.yaml"],
+      says: ["--policy is for a cluster that stays"]),
+    Case(
+      what: "a limit of silence for a node that joins",
+      arguments: ["node", "--join", "127.0.0.1:1", "--silence", "20s"],
+      says: ["--silence is for a head"]),
+  ]
+
   @Test("bad values in a workload file", arguments: files)
   func file(_ bad: Case) throws { try check(bad) }
 
@@ -362,6 +439,9 @@ import Testing
 
   @Test("bad options and arguments", arguments: options)
   func option(_ bad: Case) throws { try check(bad) }
+
+  @Test("options that the run would not look at", arguments: unused)
+  func unusedOption(_ bad: Case) throws { try check(bad) }
 
   @Test("a binary file is refused, with the place of the first byte that is no text")
   func binary() throws {

@@ -38,6 +38,24 @@ struct RealWorldUnreachableTests {
     #expect(sandbox.listing() == before, "no result, no recording")
   }
 
+  @Test("the cluster that is advised starts, with the policies of the run too")
+  func advised() throws {
+    let sandbox = try Sandbox(["w.yaml": Self.load])
+    let policy = ["--policy", "placement=Random"]
+    let outcome = try sandbox.run(
+      ["run", "w.yaml", "--world", "real", "--connect", "127.0.0.1:1", "--seed", "1"] + policy)
+    let advice = try #require(outcome.errors.split(separator: ": heliostat ").last)
+    var words = advice.split(whereSeparator: \.isWhitespace).map(String.init)
+    let listen = try #require(words.firstIndex(of: "127.0.0.1:1"))
+    words[listen] = "127.0.0.1:0"
+    #expect(words.suffix(2) == policy)
+    let cluster = try Running(sandbox, words)
+    let address = try #require(
+      try cluster.outputLine(containing: "--connect").split(separator: " ").last)
+    try sandbox.runConnected(String(address), "--seed", "1", "--policy", "placement=Random")
+    #expect(cluster.end(SIGTERM) == 0)
+  }
+
   @Test("a recording is not begun where there is no cluster")
   func recording() throws {
     let sandbox = try Sandbox(["w.yaml": Self.load])
