@@ -20,6 +20,7 @@ struct ReportCommand: ParsableCommand {
       return
     }
     print("\(stored.manifest.experiment), run \(stored.manifest.startedAt)")
+    if let world = stored.manifest.world { print("world: \(world)") }
     print("command: \(stored.manifest.command.joined(separator: " "))\n")
     for table in ResultTable.tables(stored.rows, published: stored.published) {
       print(table.terminalText)

@@ -131,7 +131,7 @@ struct RunCommand: ParsableCommand {
       print("\(workload.title)")
       print(
         "\(count(cells.count, "cell")) × \(count(runner.seeds.count, "seed")) = "
-          + "\(count(runs, "run")), \(try whereItRuns(runner, cells))\n")
+          + "\(count(runs, "run")), \(runner.world.text(cells))\n")
       // Also into a pipe, before a long run begins.
       fflush(nil)
     }
@@ -171,22 +171,6 @@ struct RunCommand: ParsableCommand {
     }
     do { _ = try RecordingFolder.begin(record, isOverwriting: overwrite) } catch {
       throw BadInput("--record \(error)")
-    }
-  }
-
-  /// What tables say of the place.
-  private func whereItRuns(_ runner: ExperimentRunner, _ cells: [PreparedCell]) throws -> String {
-    guard case .real(let options) = runner.world else { return "simulated" }
-    switch options.place {
-    case .cluster(let endpoint): return "real, on the cluster at \(endpoint)"
-    case .inProcess, .processes:
-      var texts: [String] = []
-      for cell in cells {
-        let text = try RealPlan(cell, options).text
-        if !texts.contains(text) { texts.append(text) }
-      }
-      let place = options.place == .inProcess ? "in this process" : "in processes of their own"
-      return "real, \(texts.joined(separator: "; ")), \(place)"
     }
   }
 

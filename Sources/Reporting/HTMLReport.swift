@@ -57,6 +57,7 @@ public struct HTMLReport: Sendable {
       <h1>\(Markup.escaped(title))</h1>
 
       """
+    if let world = manifest.world { page += "<p>World: \(Markup.escaped(world))</p>\n" }
     for note in notes { page += "<p>\(Markup.escaped(note))</p>\n" }
     page += Self.list(manifest.facts.filter { $0.name != "fingerprints" }) + "</header>\n"
     page += verdict

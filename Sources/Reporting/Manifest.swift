@@ -118,6 +118,8 @@ public struct Manifest: Codable, Sendable, Hashable {
   }
 
   public var experiment: String
+  /// Where it ran, in words; nil in results of earlier versions.
+  public var world: String?
   public var workload: Workload?
   public var command: [String]
   public var seeds: [UInt64]
@@ -136,12 +138,14 @@ public struct Manifest: Codable, Sendable, Hashable {
   public var files: [String]
 
   public init(
-    experiment: String, workload: Workload? = nil, command: [String] = [], seeds: [UInt64] = [],
+    experiment: String, world: String? = nil, workload: Workload? = nil, command: [String] = [],
+    seeds: [UInt64] = [],
     configuration: ConfigurationValue = .map([:]), versions: [String: String] = [:],
     fingerprints: [String] = [], cores: Int = 0, wallSeconds: Double = 0, startedAt: String = "",
     files: [String] = []
   ) {
     self.experiment = experiment
+    self.world = world
     self.workload = workload
     self.command = command
     self.seeds = seeds

@@ -28,6 +28,7 @@ public struct SummaryDocument: Sendable {
 
   public var markdown: String {
     var text = "# \(ResultTable.escaped(title))\n"
+    if let world = manifest?.world { text += "\nWorld: \(ResultTable.escaped(world))\n" }
     for note in notes { text += "\n\(ResultTable.escaped(note))\n" }
     if !checks.isEmpty { text += "\n" + Self.table(checks).markdown }
     for table in ResultTable.listings(rows, published: published) { text += "\n" + table.markdown }

@@ -193,7 +193,7 @@ import Testing
     let (cluster, head, processes) = try sandbox.cluster(3, "--workload", "w.yaml")
     let victim = processes[2]
     let first = try sandbox.startConnected(head, "--trace", "0", out: "first")
-    _ = try first.outputLine(containing: "1 run, real, on the cluster at \(head)")
+    _ = try first.outputLine(containing: "1 run, real, connected to \(head)")
     kill(victim, SIGKILL)
     #expect(
       try cluster.errorLine(containing: "node 2 (process \(victim)) was killed by SIGKILL")

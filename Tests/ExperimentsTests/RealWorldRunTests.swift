@@ -84,12 +84,41 @@ import Workload
     let sandbox = try Sandbox(["w.yaml": Sandbox.words])
     let outcome = try sandbox.run("run", "w.yaml", "--world", "real", "--seed", "3")
     #expect(outcome.code == 0, Comment(rawValue: outcome.output + outcome.errors))
-    #expect(outcome.output.contains("1 run, real, 1 node with {CPU: 6} in all, in this process"))
+    let world = "real, in one process: 1 node with {CPU: 6} in all, workers are threads"
+    #expect(outcome.output.contains("1 run, \(world)\n"))
+    try sandbox.expect("Results/words-real", saysItsWorld: world)
     #expect(try sandbox.read("Results/words-real/rows.csv").contains(",real,real,osdi18,"))
     let manifest = try sandbox.read("Results/words-real/manifest.json")
     #expect(manifest.contains("\"world\" : \"real\""))
     #expect(manifest.contains("3 nodes with {CPU: 6} in all"))
     #expect(manifest.contains("\"fingerprints\" : [\n\n  ]"))
+  }
+
+  @Test("the head of every form of a report says the world, its nodes and their workers")
+  func worlds() throws {
+    let quick = Sandbox.base.replacing("500ms", with: "1ms")
+    let sandbox = try Sandbox(["w.yaml": quick])
+    let real = ["run", "w.yaml", "--seed", "3", "--world", "real"]
+    #expect(try sandbox.run("run", "w.yaml", "--seed", "3", "--out", "simulated").code == 0)
+    try sandbox.expect("simulated", saysItsWorld: "simulated")
+    let nodes = ["--nodes", "2", "--cpus", "3", "--workers", "processes"]
+    #expect(try sandbox.run(real + nodes + ["--out", "apart"]).code == 0)
+    try sandbox.expect(
+      "apart",
+      saysItsWorld:
+        "real, a process for each node: 2 nodes with {CPU: 6} in all, workers are processes")
+    let swept = ["--set", "sweep.cluster.nodes=[1, 2, 3, 4]"]
+    #expect(try sandbox.run(real + swept + ["--out", "swept"]).code == 0)
+    try sandbox.expect(
+      "swept",
+      saysItsWorld: "real, in one process: 1 node with {CPU: 2} in all; …; 1 node with {CPU: 8} in "
+        + "all, workers are threads")
+    let cluster = try sandbox.nodes(2, ["--workload", "w.yaml"])
+    try sandbox.runConnected(cluster.address, "--seed", "3", out: "connected")
+    try sandbox.expect(
+      "connected",
+      saysItsWorld: "real, connected to \(cluster.address): 2 nodes with {CPU: 4} in all")
+    cluster.end()
   }
 
   @Test(
@@ -134,5 +163,17 @@ import Workload
     #expect(try cpus(.processes(2)) == [4, 2])
     #expect(try cpus(.processes(9)) == [2, 2, 2], "no more nodes than the file has")
     #expect(try cpus(.processes(4), 1) == [1, 1, 1, 1], "unless they are given their CPUs")
+  }
+}
+
+extension Sandbox {
+  /// Expects a result in the folder whose reports begin with where it ran.
+  fileprivate func expect(_ folder: String, saysItsWorld world: String) throws {
+    let html = try read("\(folder)/report.html")
+    let header = try #require(html.split(separator: "</header>").first)
+    #expect(header.contains("<p>World: \(world)</p>"), "\(header.suffix(900))")
+    let summary = try read("\(folder)/summary.md").replacing("\\", with: "")
+    #expect(summary.split(separator: "\n").dropFirst().first == "World: \(world)")
+    #expect(try run("report", folder).outputLines.contains("world: \(world)"))
   }
 }

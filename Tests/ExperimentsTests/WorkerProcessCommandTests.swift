@@ -71,7 +71,7 @@ import Testing
     let (cluster, head, processes) = try sandbox.cluster(
       2, "--workload", "w.yaml", "--workers", "processes")
     let first = try sandbox.startConnected(head, "--trace", "0", out: "first")
-    _ = try first.outputLine(containing: "1 run, real, on the cluster at \(head)")
+    _ = try first.outputLine(containing: "1 run, real, connected to \(head)")
     let victim = try #require(children(of: processes[1]).first)
     kill(victim, SIGKILL)
     // It may have been on its way to being a worker only.

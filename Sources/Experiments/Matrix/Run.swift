@@ -22,6 +22,8 @@ public struct RunResult: Sendable {
   public var failure: String?
   /// Set when that was because there was no cluster to run on.
   public var unavailable: ClusterUnavailable?
+  /// The nodes of a cluster that ran already, in a few words.
+  public var connectedNodes: String?
 
   func figure(_ name: String) -> Double? { figures.first { $0.name == name }?.value }
 }

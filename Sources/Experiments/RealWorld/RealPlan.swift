@@ -95,7 +95,11 @@ public struct RealPlan: Sendable {
   // MARK: In words
 
   private static func describe(_ nodes: [NodeDescription], _ names: ResourceNames) -> String {
-    let total = nodes.reduce(into: ResourceVector.zero) { $0 += $1.resources }
+    describe(nodes.map(\.resources), names)
+  }
+
+  static func describe(_ nodes: [ResourceVector], _ names: ResourceNames) -> String {
+    let total = nodes.reduce(into: ResourceVector.zero) { $0 += $1 }
     return "\(nodes.count) node\(nodes.count == 1 ? "" : "s") with \(names.describe(total)) in all"
   }
 

@@ -5,6 +5,7 @@ import Primitives
 import RealWorld
 import Recording
 import RuntimeCore
+import Synchronization
 import Workload
 
 extension PreparedCell {
@@ -16,6 +17,7 @@ extension PreparedCell {
     let sink = MeasureSink()
     sink.progress = options.progress
     var failure: String?
+    let nodes = Mutex<String?>(nil)
     var unavailable: ClusterUnavailable?
     var recordings = options.recordings
     var temporary: String?
@@ -27,7 +29,7 @@ extension PreparedCell {
     }
     defer { if let temporary { try? FileManager.default.removeItem(atPath: temporary) } }
     do {
-      try runReal(seed: seed, world, sink, recordings)
+      try runReal(seed: seed, world, sink, recordings) { text in nodes.withLock { $0 = text } }
     } catch {
       failure = "\(error)"
       unavailable = error as? ClusterUnavailable
@@ -37,6 +39,7 @@ extension PreparedCell {
       fingerprint: 0, events: 0, virtualTime: Instant(nanoseconds: 0),
       wallSeconds: Double(DispatchTime.now().uptimeNanoseconds - begin) * 1e-9, trace: nil,
       failure: failure, unavailable: unavailable)
+    result.connectedNodes = nodes.withLock { $0 }
     if options.traceLimit > 0, unavailable == nil, let recordings {
       do {
         result.trace = try trace(of: recordings, world, limit: options.traceLimit)
@@ -63,7 +66,8 @@ extension PreparedCell {
   }
 
   private func runReal(
-    seed: UInt64, _ world: RealWorldOptions, _ sink: MeasureSink, _ recordings: String?
+    seed: UInt64, _ world: RealWorldOptions, _ sink: MeasureSink, _ recordings: String?,
+    found: @escaping @Sendable (String) -> Void
   ) throws {
     let folder = try recordings.map { try RecordingFolder($0) }
     let plan = try RealPlan(self, world)
@@ -110,7 +114,14 @@ extension PreparedCell {
       }
     case .cluster(let endpoint):
       let recording = try folder?.file("driver", origin: "driver")
-      try Self.drive(driver, sink, recording) {
+      let names = plan.settings.resourceNames
+      let met = RealWorkload.Driver(node: driver.node) { ray, sink in
+        // Those that have gone have nothing.
+        let nodes = (0..<ray.nodeCount).map { ray.resources(of: NodeID($0)) }
+        found(RealPlan.describe(nodes.filter { $0 != .zero }, names))
+        try await driver.run(ray, sink)
+      }
+      try Self.drive(met, sink, recording) {
         try await Cluster.connect(
           to: endpoint, library: library, name: world.clusterName, seed: seed,
           transport: world.transport, recording: recording, logger: world.logger)

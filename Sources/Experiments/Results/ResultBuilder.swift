@@ -124,7 +124,9 @@ public struct ExperimentReport {
     let path = result.file.path
     let content = (try? String(contentsOfFile: path, encoding: .utf8)) ?? ""
     return Manifest(
-      experiment: result.file.experiment, workload: .init(path: path, content: content),
+      experiment: result.file.experiment,
+      world: result.world.text(result.cells, runs: result.runs.flatMap { $0 }),
+      workload: .init(path: path, content: content),
       command: command, seeds: seeds, configuration: .map(["cells": .list(cells)]),
       versions: ["heliostat": Version.text, "swift": Version.swift], fingerprints: fingerprints,
       cores: ProcessInfo.processInfo.activeProcessorCount, wallSeconds: result.wallSeconds,
