@@ -1,6 +1,7 @@
 import Atomics
 import Dispatch
 import Foundation
+import Reporting
 
 /// Progress of a long run on standard error: one line that is rewritten on a terminal, elsewhere a line
 /// every few seconds, and none for a run that is over before the first.
@@ -26,10 +27,10 @@ final class Progress: @unchecked Sendable {
     let elapsed = Double(now - begin) * 1e-9
     var left = ""
     if finished > 0 && finished < total {
-      left = String(
-        format: ", about %.0f s left", elapsed / Double(finished) * Double(total - finished))
+      let rest = elapsed / Double(finished) * Double(total - finished)
+      left = ", about \(Quantity.wait(seconds: rest)) left"
     }
-    let line = "[\(finished)/\(total)] \(text) (\(String(format: "%.0f", elapsed)) s\(left))"
+    let line = "[\(finished)/\(total)] \(text) (\(Quantity.wait(seconds: elapsed))\(left))"
     let shown = isTerminal ? "\r\u{1B}[2K" + String(line.prefix(110)) : line + "\n"
     FileHandle.standardError.write(Data(shown.utf8))
   }

@@ -9,6 +9,17 @@ public enum Quantity {
     return scale.join(digits(value / scale.divisor, significant: significant))
   }
 
+  /// A time to wait for, to the minute from two minutes on: `95 s`, `51 min`, `2 h 5 min`.
+  public static func wait(seconds: Double) -> String {
+    guard seconds.isFinite else { return "—" }
+    guard seconds >= 120 else { return "\(Int(max(0, seconds).rounded())) s" }
+    guard seconds < 1e9 else { return "\(digits(seconds / 3600)) h" }
+    let minutes = Int((seconds / 60).rounded())
+    let (hours, rest) = minutes.quotientAndRemainder(dividingBy: 60)
+    if hours == 0 { return "\(rest) min" }
+    return rest == 0 ? "\(hours) h" : "\(hours) h \(rest) min"
+  }
+
   /// A value with its interval, in one unit: `42.6 ± 19.6 min`, or `5 [4.2, 9] ms` where the two
   /// sides differ; the bare interval where there is no value, a dash where there is nothing.
   public static func text(_ value: Double?, low: Double?, high: Double?, unit: String) -> String {

@@ -4,6 +4,17 @@ import Testing
 
 @Suite struct QuantityTests {
   @Test(
+    "a time to wait for is in seconds, from two minutes on in minutes, from an hour on in hours too",
+    arguments: [
+      (0, "0 s"), (-1, "0 s"), (94.6, "95 s"), (119.4, "119 s"), (120, "2 min"), (3075, "51 min"),
+      (3569, "59 min"), (3571, "1 h"), (7500, "2 h 5 min"), (360_000, "100 h"),
+      (3.6e12, "1000000000 h"), (.infinity, "—"), (.nan, "—"),
+    ] as [(Double, String)])
+  func wait(_ seconds: Double, _ text: String) {
+    #expect(Quantity.wait(seconds: seconds) == text)
+  }
+
+  @Test(
     "a quantity is written with three digits and a prefix that fits its unit",
     arguments: [
       (0.000543, "s", "543 µs"), (0.0001, "s", "100 µs"), (54, "s", "54 s"), (5400, "s", "5400 s"),
