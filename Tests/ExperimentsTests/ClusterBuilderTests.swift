@@ -134,6 +134,22 @@ enum Texts {
     #expect(effective["service.raylet.task-placed"] == nil, "as the default")
   }
 
+  @Test("a network without a rate, or with one beyond all, is in the manifest too")
+  func unlimited() throws {
+    for (nic, text) in [("", "unlimited"), ("nic: 1e20Gbps, ", "/s")] {
+      let profile = Texts.profile.replacing("nic: 10Gbps, connection: 1Gbps, ", with: nic)
+      let file = try WorkloadFile(
+        text: """
+          experiment: e
+          title: "E"
+          cluster: {profile: p.yaml, nodes: 5}
+          workload: {program: tree-reduce}
+          """, path: "w.yaml", files: FileReader(["p.yaml": profile]))
+      let leaves = try #require(try ClusterBuilder(file).effective["network"]).leaves
+      #expect(leaves.contains { $0.path == "nic" && $0.value.hasSuffix(text) }, "\(leaves)")
+    }
+  }
+
   @Test("overrides of the command line reach the cluster")
   func overrides() throws {
     let file = try Texts.file().applying(overrides: [

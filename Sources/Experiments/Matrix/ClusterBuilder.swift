@@ -235,10 +235,8 @@ struct ClusterBuilder {
       ]),
       "network": .map([
         "model": .text(configuration.network.rawValue),
-        "nic": .text("\(ByteCount(UInt64(profile.network.nic.bytesPerSecond)))/s"),
-        "connection": .text(
-          profile.network.connection == .unlimited
-            ? "unlimited" : "\(ByteCount(UInt64(profile.network.connection.bytesPerSecond)))/s"),
+        "nic": .text(Self.text(profile.network.nic)),
+        "connection": .text(Self.text(profile.network.connection)),
         "latency": .text("\(profile.network.latency)"),
         "local-latency": .text("\(profile.network.localLatency)"),
       ]),
@@ -268,6 +266,11 @@ struct ClusterBuilder {
         "finish": .text("\(configuration.worker.finish)"),
       ]),
     ]
+  }
+
+  private static func text(_ bandwidth: Bandwidth) -> String {
+    if bandwidth == .unlimited { return "unlimited" }
+    return "\(ByteCount(UInt64(min(bandwidth.bytesPerSecond, 1e18))))/s"
   }
 
   /// The policies in one line, as rows name them.
