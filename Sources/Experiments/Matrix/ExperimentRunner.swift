@@ -47,11 +47,20 @@ public struct ExperimentRunner: Sendable {
   }
 
   /// Checks every cell before any runs.
-  public func prepare() throws(WorkloadError) -> [PreparedCell] {
+  public func prepare() throws(WorkloadError) -> [PreparedCell] { try prepare(isAdvising: true) }
+
+  /// - Parameter isAdvising: an error that options could prevent says which.
+  func prepare(isAdvising: Bool) throws(WorkloadError) -> [PreparedCell] {
     var prepared: [PreparedCell] = []
     for cell in try file.cells() { prepared.append(try PreparedCell(cell)) }
     if case .real(let options) = world {
-      for cell in prepared { _ = try RealPlan(cell, options) }
+      for cell in prepared {
+        do throws(WorkloadError) { _ = try RealPlan(cell, options) } catch {
+          var error = error
+          if isAdvising { error.hint = RealAdvice(self, prepared, options).text }
+          throw error
+        }
+      }
       if case .cluster(let endpoint) = options.place, prepared.count > 1 {
         throw WorkloadError(
           "the nodes of a running cluster have the functions of one cell, this file has "

@@ -52,7 +52,7 @@ public struct RealPlan: Sendable {
     }
     nodes = dealt
     if case .cluster = options.place { return }
-    try checkCPUs(file)
+    try checkCPUs(file, hasOwnCPUs: options.cpus != nil)
     try checkDemands(prepared)
     try checkStore(prepared)
   }
@@ -62,15 +62,15 @@ public struct RealPlan: Sendable {
     min(asked, max(ByteCount(1 << 30), ByteCount(largest.bytes &* 4)))
   }
 
-  private func checkCPUs(_ file: WorkloadFile) throws(WorkloadError) {
+  private func checkCPUs(_ file: WorkloadFile, hasOwnCPUs: Bool) throws(WorkloadError) {
     let cores = ProcessInfo.processInfo.activeProcessorCount
     let most = cores * Self.cpusPerCore
     let cpus = nodes.reduce(0.0) { $0 + $1.resources.amount(ResourceVector.cpuLane) }
     guard cpus > Double(most) else { return }
+    let what = hasOwnCPUs ? "--cpus makes it \(text)" : "the file's cluster has \(asked)"
     throw WorkloadError(
-      "the file's cluster has \(asked); this machine has \(cores) cores",
-      at: file.cluster.position, expected: "at most \(most) CPUs, \(Self.cpusPerCore) a core",
-      hint: "give --cpus (of each node), or a smaller cluster, such as --set cluster.nodes=2")
+      "\(what); this machine has \(cores) cores",
+      at: file.cluster.position, expected: "at most \(most) CPUs, \(Self.cpusPerCore) a core")
   }
 
   private func checkDemands(_ prepared: PreparedCell) throws(WorkloadError) {
@@ -79,7 +79,7 @@ public struct RealPlan: Sendable {
       let names = settings.resourceNames
       throw WorkloadError(
         "\(what) needs \(names.describe(demand)), which no node has here", at: position,
-        expected: Self.describe(nodes, names), hint: "give --cpus or --gpus, of each node")
+        expected: "a node with that among \(Self.describe(nodes, names))")
     }
   }
 
@@ -88,7 +88,7 @@ public struct RealPlan: Sendable {
     if prepared.largestObject > store {
       throw WorkloadError(
         "an object of \(prepared.largestObject) is larger than an object store of \(store)",
-        at: prepared.cell.file.cluster.position, hint: "give --store, of each node")
+        at: prepared.cell.file.cluster.position)
     }
   }
 
