@@ -87,7 +87,7 @@ struct ReplayCommand: ParsableCommand {
       if !hasDifference, !json, let text = report.differenceText { Swift.print(text) }
       if report.result.difference != nil { hasDifference = true }
     }
-    if let machine, machines == 0 { throw BadInput("--machine: no recording has \(machine)") }
+    if let machine, machines == 0 { try checkHas(machine, paths) }
     if hasDifference { throw ExitCode(1) }
   }
 
@@ -114,16 +114,36 @@ struct ReplayCommand: ParsableCommand {
     }
     if let from { listing.from = begin + (try Self.span(from, "--from")) }
     if let to { listing.to = begin + (try Self.span(to, "--to")) }
+    var isEmpty = true
     for path in paths {
       try reading(path) {
         try ReplayReport.withBytes(of: path) { bytes in
           try listing.run(bytes) { entry in
             show(entry, of: path, since: begin)
+            isEmpty = false
             return true
           }
         }
       }
     }
+    if isEmpty, let machine { try checkHas(machine, paths) }
+  }
+
+  /// - Throws: `BadInput` with the machines that there are, unless this is one.
+  private func checkHas(_ machine: Address, _ paths: [String]) throws {
+    var found: Set<Address> = []
+    for path in paths {
+      found.formUnion(
+        try reading(path) {
+          try ReplayReport.withBytes(of: path) { try RecordingListing.machines($0) }
+        })
+    }
+    if found.contains(machine) { return }
+    let names = found.sorted { $0.raw < $1.raw }.map { "\($0)" }
+    let shown = names.count > 24 ? names.prefix(24) + ["and \(names.count - 24) more"] : names
+    throw BadInput(
+      "--machine: no recording has \(machine); "
+        + (names.isEmpty ? "there are no machines" : "there are: \(shown.joined(separator: ", "))"))
   }
 
   private func show(_ entry: RecordingListing.Entry, of path: String, since begin: Instant) {

@@ -50,6 +50,30 @@ public struct RecordingListing {
     }
   }
 
+  /// The machines of a recording, those that heard nothing too, by role and number.
+  ///
+  /// - Throws: `RecordingError` when the bytes cannot be read as a recording.
+  public static func machines(_ file: UnsafeRawBufferPointer) throws(RecordingError) -> [Address] {
+    var blocks = try RecordingBlocks(file)
+    var streams: [UInt32: RecordedStream] = [:]
+    var found: Set<Address> = []
+    while let block = try blocks.next() {
+      let stream = streams[block.stream] ?? RecordedStream(kinds: blocks.kinds)
+      var reader = stream.reader(block)
+      while let event = try stream.next(&reader) {
+        switch event {
+        case .machine(let description, _): found.insert(description.address)
+        case .machineEnded: break
+        case .input(let input):
+          found.insert(input.target)
+          if case .message(let message, _) = input.content { message.discardBody(stream.payloads) }
+        }
+      }
+      streams[block.stream] = block.endsStream ? nil : stream
+    }
+    return found.sorted { $0.raw < $1.raw }
+  }
+
   /// The moment of the first input; nil without any.
   public static func begin(_ file: UnsafeRawBufferPointer) throws(RecordingError) -> Instant? {
     var first: Instant?

@@ -81,6 +81,25 @@ struct CommandLineReplayTests {
     }
   }
 
+  @Test("the machines of a recording are listed; of one that hears nothing then, nothing is shown")
+  func machines() throws {
+    let sandbox = try recorded("--world", "real", "--nodes", "2", "--cpus", "1")
+    for mode in [[], ["--print"], ["--print", "--json"]] {
+      let other = try sandbox.run(["replay", "kept", "--machine", "replica 7"] + mode)
+      #expect(other.code == 2)
+      #expect(other.output == "")
+      let list = try #require(other.errors.components(separatedBy: "there are: ").last)
+      let machines = list.dropLast().components(separatedBy: ", ")
+      #expect(machines.count { $0.hasPrefix("raylet ") } == 2, "\(machines)")
+      for machine in machines {
+        #expect(try sandbox.run(["replay", "kept", "--machine", machine] + mode).code == 0)
+      }
+    }
+    let late = try sandbox.run(
+      "replay", "kept", "--print", "--machine", "raylet 1", "--from", "1000s")
+    #expect(late.code == 0 && late.output == "" && late.errors == "")
+  }
+
   @Test("what a driver of the real world hears has the time at which it heard it")
   func driverTimes() throws {
     // A chain of eight tasks of 20 ms.
@@ -114,7 +133,11 @@ struct CommandLineReplayTests {
       (["damaged.heliorec"], "damaged.heliorec: at byte"), (["w.yaml"], "this is no recording"),
       (["nowhere"], "no such file"), (["."], "damaged"),
       (["kept", "--machine", "raylet"], "expected a role and a number"),
-      (["kept", "--machine", "raylet 9"], "no recording has raylet 9"),
+      (["kept", "--machine", "raylet 9"], "no recording has raylet 9; there are: driver 0, "),
+      (
+        ["kept", "--print", "--machine", "raylet 9"],
+        "no recording has raylet 9; there are: driver 0, "
+      ),
       (["kept", "--policy", "spillover=Nonsense"], "unknown spillover policy"),
       (["kept", "--policy", "nonsense=FIFO"], "there are spillover"),
       (["kept", "--from", "1ms"], "--print"), (["kept", "--print", "--to", "soon"], "a time"),
