@@ -10,7 +10,7 @@ struct ClusterCommand: ParsableCommand {
     commandName: "cluster", abstract: "Start a cluster of processes on this machine.",
     usage: """
       heliostat cluster --nodes 4 --cpus 2 [options]
-      heliostat cluster --nodes 4 --cpus 2 [options] -- run FILE [options of run]
+      heliostat cluster --nodes 4 --cpus 2 [options] -- run FILE [options]
       """,
     discussion: """
       Stays until SIGINT or SIGTERM, and says when a node has ended. The signal lets connected \
@@ -216,7 +216,7 @@ struct ClusterCommand: ParsableCommand {
       rows: cluster.nodes.map {
         ["\($0.number)", "\($0.process)", "\($0.endpoint)", $0.resources]
       }, notes: [])
-    return table.terminalText
+    return table.terminalText(width: Terminal.width)
   }
 }
 

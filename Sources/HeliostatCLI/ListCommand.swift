@@ -1,6 +1,7 @@
 import ArgumentParser
 import Experiments
 import Foundation
+import Reporting
 import Scheduling
 import Workload
 
@@ -22,7 +23,8 @@ struct ListCommand: ParsableCommand {
     switch subject {
     case .policies:
       for entry in PolicyRegistry.entries {
-        print("\(pad(entry.kind, 10)) \(pad(entry.name, 16)) \(entry.summary)")
+        Terminal.print(
+          "\(pad(entry.kind, 10)) \(pad(entry.name, 16)) \(entry.summary)", indent: 28)
       }
     case .workloads:
       let files = try files("file", except: "clusters") { try WorkloadFile.load($0).title }
@@ -40,15 +42,16 @@ struct ListCommand: ParsableCommand {
       print(profiles, terminator: "")
     case .checks:
       for check in ExperimentReport.checkKinds {
-        print("\(pad(check.name, 18)) \(check.summary)\n\(pad("", 18))   \(check.parameters)")
+        Terminal.print("\(pad(check.name, 18)) \(check.summary)", indent: 19)
+        Terminal.print("\(pad("", 18))   \(check.parameters)", indent: 21)
       }
     }
   }
 
   private func list(_ kind: String, _ name: String, _ summary: String, _ measures: [Measure]) {
     let names = measures.map { "\($0.name) (\($0.unit))" }.joined(separator: ", ")
-    print("\(pad(kind, 10)) \(pad(name, 22)) \(summary)")
-    print("\(pad("", 33))   measures: \(names)")
+    Terminal.print("\(pad(kind, 10)) \(pad(name, 22)) \(summary)", indent: 34)
+    Terminal.print("\(pad("", 33))   measures: \(names)", indent: 36)
   }
 
   private func files(
@@ -69,7 +72,12 @@ struct ListCommand: ParsableCommand {
       if let except, isIn(except) { continue }
       let path = "\(folder)/\(name)"
       let text = (try? describe(path)) ?? "cannot be read; run it to see why"
-      lines += "\(pad(kind, 10)) \(path)\n\(pad("", 10))   \(text)\n"
+      lines += "\(pad(kind, 10)) \(path)\n"
+      for line in TextWrapping.lines(
+        "\(pad("", 10))   \(text)", width: Terminal.width, indent: 13)
+      {
+        lines += line + "\n"
+      }
     }
     return lines
   }

@@ -10,6 +10,7 @@ struct ReplayCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "replay",
     abstract: "Feed a recording to the same machines again, and compare what they order.",
+    usage: "heliostat replay <path> [<options>]",
     discussion: """
       Takes what `run --record`, `node --record` or `cluster --record` wrote. Exit codes: 0 all \
       the same, 1 a difference, 2 a file that cannot be read.
@@ -82,7 +83,7 @@ struct ReplayCommand: ParsableCommand {
       if json {
         for line in report.jsonLines { Swift.print(line) }
       } else if machine == nil || !report.result.machines.isEmpty {
-        Swift.print(report.table.terminalText)
+        Swift.print(report.table.terminalText(width: Terminal.width))
       }
       if !hasDifference, !json, let text = report.differenceText { Swift.print(text) }
       if report.result.difference != nil { hasDifference = true }

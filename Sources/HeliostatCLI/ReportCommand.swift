@@ -20,12 +20,12 @@ struct ReportCommand: ParsableCommand {
       return
     }
     print("\(stored.manifest.experiment), run \(stored.manifest.startedAt)")
-    if let world = stored.manifest.world { print("world: \(world)") }
+    if let world = stored.manifest.world { Terminal.print("world: \(world)") }
     print("command: \(stored.manifest.command.joined(separator: " "))\n")
     for table in ResultTable.tables(stored.rows, published: stored.published) {
-      print(table.terminalText)
+      Terminal.print(table)
     }
-    if !stored.checks.isEmpty { print(SummaryDocument.table(stored.checks).terminalText) }
+    if !stored.checks.isEmpty { Terminal.print(SummaryDocument.table(stored.checks)) }
     print("Open \(stored.path)/report.html in a browser.")
     if stored.checks.contains(where: \.failed) { throw ExitCode(1) }
   }

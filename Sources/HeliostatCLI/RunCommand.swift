@@ -128,8 +128,8 @@ struct RunCommand: ParsableCommand {
     let interruption = Interruption()
     if !json {
       let runs = cells.count * runner.seeds.count
-      print("\(workload.title)")
-      print(
+      Terminal.print(workload.title)
+      Terminal.print(
         "\(count(cells.count, "cell")) × \(count(runner.seeds.count, "seed")) = "
           + "\(count(runs, "run")), \(runner.world.text(cells))\n")
       // Also into a pipe, before a long run begins.
@@ -301,17 +301,17 @@ struct RunCommand: ParsableCommand {
     _ report: ExperimentReport, _ directory: ResultDirectory, _ earlier: ResultDirectory.Earlier
   ) {
     for table in ResultTable.tables(report.rows, published: report.published) {
-      print(table.terminalText)
+      Terminal.print(table)
     }
     let latencies = report.latencies
     if !latencies.isEmpty && latencies.count <= 12 {
-      print(ResultTable(latencies: latencies).terminalText)
+      Terminal.print(ResultTable(latencies: latencies))
     }
-    for table in report.details { print(table.terminalText) }
+    for table in report.details { Terminal.print(table) }
     for note in report.notes.dropFirst(report.result.file.description.isEmpty ? 0 : 1) {
-      print(note)
+      Terminal.print(note)
     }
-    if !report.checks.isEmpty { print(SummaryDocument.table(report.checks).terminalText) }
+    if !report.checks.isEmpty { Terminal.print(SummaryDocument.table(report.checks)) }
     if fingerprints { for line in report.manifest.fingerprints { print("fingerprint \(line)") } }
     print("\(verdict(report)) in \(Quantity.text(report.result.wallSeconds, unit: "s")).")
     if let record { print("Recordings in \(record): heliostat replay \(record)") }

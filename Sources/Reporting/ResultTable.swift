@@ -32,14 +32,25 @@ public struct ResultTable: Sendable, Hashable {
   }
 
   /// For a terminal, with the title above and the notes below.
-  public var terminalText: String {
-    let body = Layout.string(self, style: Style.simple) { $0.replacing("\n", with: " ") }
-    let lines = body.split(separator: "\n").map { line in
-      var line = line
+  public var terminalText: String { terminalText(width: .max) }
+
+  /// The same in lines of at most `width` characters, except for what cannot be broken.
+  public func terminalText(width: Int) -> String {
+    let (above, table, widths) = wrapped(to: width)
+    let body = Layout.string(table, style: Style.simple, widths: widths) { $0 }
+    let heads = above.map { cells in
+      zip(zip(cells, headings), widths).map { cell, width in
+        let space = String(repeating: " ", count: max(0, width - cell.0.count))
+        return cell.1.side == .trailing ? space + cell.0 : cell.0 + space
+      }.joined(separator: " ")
+    }
+    let lines = (heads + body.split(separator: "\n").map(String.init)).map { line in
+      var line = line[...]
       while line.last == " " { line = line.dropLast() }
       return String(line)
     }
-    return ([title] + lines + notes).joined(separator: "\n") + "\n"
+    let below = notes.flatMap { TextWrapping.lines($0, width: width, indent: 2) }
+    return (TextWrapping.lines(title, width: width) + lines + below).joined(separator: "\n") + "\n"
   }
 
   /// A Markdown table under a heading of the second level.
@@ -79,12 +90,14 @@ public struct ResultTable: Sendable, Hashable {
 /// The bridge to TextTable, whose names are kept out of the rest of the module.
 private enum Layout {
   static func string(
-    _ table: ResultTable, style: TextTableStyle.Type, cell: @escaping (String) -> String
+    _ table: ResultTable, style: TextTableStyle.Type, widths: [Int]? = nil,
+    cell: @escaping (String) -> String
   ) -> String {
     let layout = TextTable<[String]> { cells in
-      zip(table.headings, cells).map { heading, text in
-        Column(
-          title: cell(heading.title), value: cell(text),
+      zip(table.headings, cells).enumerated().map { index, column in
+        let (heading, text) = column
+        return Column(
+          title: cell(heading.title), value: cell(text), width: widths?[index],
           align: heading.side == .trailing ? .right : .left)
       }
     }

@@ -159,6 +159,30 @@ import Testing
     for text in expected { #expect(outcome.output.contains(text)) }
   }
 
+  @Test(
+    "without a terminal no line is longer than 80 characters",
+    arguments: [
+      ["run", "parameter-server.yaml", "--seed", "1", "--trace", "0", "--out", "r"],
+      ["run", "w.yaml", "--world", "real", "--trace", "0", "--out", "r"], ["list", "policies"],
+      ["list", "workloads", "--folder", "."], ["list", "profiles", "--folder", "."],
+      ["list", "checks"], ["replay", "--help"], ["cluster", "--help"], ["node", "--help"],
+      ["run", "--help"], ["--help"],
+    ])
+  func lineLengths(_ arguments: [String]) throws {
+    let folder = URL(fileURLWithPath: Self.workloads)
+    let names = ["parameter-server.yaml", "clusters/small.yaml", "clusters/m4.16xlarge.yaml"]
+    var files = ["w.yaml": Self.compared.replacing("500ms", with: "1ms")]
+    for name in names {
+      files[name] = try String(contentsOf: folder.appendingPathComponent(name), encoding: .utf8)
+    }
+    let outcome = try Sandbox(files).run(arguments)
+    #expect(outcome.code != 2, "\(outcome.errors)")
+    #expect(!outcome.outputLines.isEmpty)
+    // A path is never broken.
+    let long = outcome.outputLines.filter { $0.count > 80 && !$0.contains("/r") }
+    #expect(long == [])
+  }
+
   @Test("--seed, --set, --policy and --trace reach the run and its manifest")
   func options() throws {
     let sandbox = try Sandbox(["w.yaml": Self.compared])

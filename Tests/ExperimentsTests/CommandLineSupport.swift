@@ -10,6 +10,8 @@ final class Sandbox {
     var code: Int32
     var output: String
     var errors: String
+    /// The output with one space between words, as lines may break between any two.
+    var outputText: String { output.split(whereSeparator: \.isWhitespace).joined(separator: " ") }
     var outputLines: [String] { output.split(separator: "\n").map(String.init) }
   }
 

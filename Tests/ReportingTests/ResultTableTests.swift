@@ -87,6 +87,43 @@ import Testing
     #expect(ResultTable.tables([]).isEmpty)
   }
 
+  @Test("columns of words get narrower where a table is too wide; numbers and short lines stay")
+  func narrow() {
+    let table = ResultTable(
+      title: "Checks of all that there is",
+      headings: [.init("verdict"), .init("check"), .init("measured so far", .trailing)],
+      rows: [
+        ["pass", "the first of two checks", "12.5 ± 0.2 s"], ["FAIL", "second", "1 s"],
+      ], notes: ["a=b[c=1,d=2,e=3] is the policy"])
+    #expect(
+      table.terminalText(width: 33) == """
+        Checks of all that there is
+                              measured so
+        verdict check                 far
+        ------- ------------ ------------
+        pass    the first of 12.5 ± 0.2 s
+                two checks
+        FAIL    second                1 s
+        a=b[c=1,d=2,e=3] is the policy
+
+        """)
+    #expect(table.terminalText(width: 300) == table.terminalText)
+  }
+
+  @Test(
+    "text breaks at spaces, in long words behind commas, and keeps its own spaces and breaks",
+    arguments: [
+      ("short  enough", 13, 4, ["short  enough"]), ("", 5, 0, [""]),
+      ("one  two three", 9, 0, ["one  two", "three"]), ("a b c d", 3, 1, ["a b", " c", " d"]),
+      ("x policy[aa=1,bb=2,cc=3] y", 12, 2, ["x", "  policy[aa=1,", "  bb=2,cc=3]", "  y"]),
+      ("unbreakable word", 5, 0, ["unbreakable", "word"]),
+      ("two lines\nand more", 9, 2, ["two lines", "and more"]),
+      ("  indented line", 10, 2, ["  indented", "  line"]),
+    ])
+  func wrapping(_ text: String, _ width: Int, _ indent: Int, _ lines: [String]) {
+    #expect(TextWrapping.lines(text, width: width, indent: indent) == lines)
+  }
+
   @Test("a summary shows failed checks first and the facts of the run")
   func summary() {
     let checks = [
