@@ -61,6 +61,8 @@ public enum Argument<Value: RemoteValue>: Sendable {
 public struct ActorRef<State: Sendable>: Hashable, Sendable {
   /// Ready when the constructor has run.
   public let created: ObjectRef<Void>
+
+  @usableFromInline init(created: ObjectRef<Void>) { self.created = created }
 }
 
 extension ActorRef: RemoteValue {

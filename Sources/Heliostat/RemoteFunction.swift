@@ -42,8 +42,8 @@ public struct ActorMethod<State: Sendable, each Input: Sendable, Output: Sendabl
   public var options: TaskOptions
 }
 
-/// An actor class: how its state is made.
-public struct ActorClass<State: Sendable>: Sendable {
+/// An actor class: how its state is made, and from which arguments: `ActorClass<State>` needs none.
+public struct ActorClass<State: Sendable, each Input: Sendable>: Sendable {
   public let id: FunctionID
   public let name: String
   public var options: TaskOptions

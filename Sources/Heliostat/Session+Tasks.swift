@@ -70,17 +70,19 @@ extension Session {
   }
 
   /// See `FunctionLibrary.actorClass`. For clusters within one process.
-  public func actorClass<State: Sendable>(
+  public func actorClass<State: Sendable, each Input: RemoteValue>(
     _ name: String, _ options: TaskOptions = TaskOptions(),
-    make: @escaping @Sendable () throws -> State
-  ) -> ActorClass<State> {
+    make: @escaping @Sendable (repeat each Input) throws -> State
+  ) -> ActorClass<State, repeat each Input> {
     let type = backend.library.actorClass(name, options, make: make)
     return announced(type, type.id)
   }
 
   /// See `FunctionLibrary.method`. For clusters within one process.
-  public func method<State: Sendable, each Input: RemoteValue, Output: RemoteValue>(
-    _ name: String, of type: ActorClass<State>,
+  public func method<
+    State: Sendable, each Start: RemoteValue, each Input: RemoteValue, Output: RemoteValue
+  >(
+    _ name: String, of type: ActorClass<State, repeat each Start>,
     _ options: TaskOptions = TaskOptions(resources: .zero),
     _ body: @escaping @Sendable (inout State, repeat each Input) throws -> Output
   ) -> ActorMethod<State, repeat each Input, Output> {
@@ -89,8 +91,8 @@ extension Session {
   }
 
   /// See `FunctionLibrary.method`. For clusters within one process.
-  public func method<State: Sendable, each Input: RemoteValue>(
-    _ name: String, of type: ActorClass<State>,
+  public func method<State: Sendable, each Start: RemoteValue, each Input: RemoteValue>(
+    _ name: String, of type: ActorClass<State, repeat each Start>,
     _ options: TaskOptions = TaskOptions(resources: .zero),
     _ body: @escaping @Sendable (inout State, repeat each Input) throws -> Void
   ) -> ActorMethod<State, repeat each Input, Void> {
@@ -172,16 +174,25 @@ extension Session {
 
   // MARK: Actors
 
-  /// Creates an actor: placed like a task, on a node with its resources.
-  public func create<State>(
-    _ type: ActorClass<State>, options: TaskOptions? = nil
+  /// Creates an actor: placed like a task, on a node with its resources, and started when its
+  /// arguments are there. Methods may be called at once. When an argument by future carries an error,
+  /// or the constructor throws, every call carries that error.
+  @inlinable public func create<State, each Input: RemoteValue>(
+    _ type: ActorClass<State, repeat each Input>, _ arguments: repeat Argument<each Input>,
+    options: TaskOptions? = nil
   ) -> ActorRef<State> {
-    var options = options ?? type.options
+    var list = ArgumentList(isEncoding: backend.isEncoding)
+    repeat collect(each arguments, &list)
+    return ActorRef(created: create(type.id, options ?? type.options, list))
+  }
+
+  @usableFromInline func create(
+    _ constructor: FunctionID, _ options: TaskOptions, _ list: borrowing ArgumentList
+  ) -> ObjectRef<Void> {
+    var options = options
     options.outputSize = ByteCount(8)
-    let task = backend.submit(
-      TaskCall(type.id, kind: .actorCreation), options,
-      ArgumentList(isEncoding: backend.isEncoding))
-    return ActorRef(created: reference(ObjectHandle(producer: task, index: 0)))
+    let task = backend.submit(TaskCall(constructor, kind: .actorCreation), options, list)
+    return reference(ObjectHandle(producer: task, index: 0))
   }
 
   /// Calls a method. Calls of one program on one actor run in the order of submission.

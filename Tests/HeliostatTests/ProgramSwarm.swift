@@ -139,7 +139,9 @@ private struct SwarmDriver {
     let mix = ray.remote("mix") { (a: UInt64, b: UInt64) in mix64(a ^ (b &+ 1)) }
     let split = ray.remoteSplit("split") { (a: UInt64) in [a &+ 1, a &+ 2] }
     let bad = ray.remote("bad") { () throws -> UInt64 in throw Failure() }
-    let accumulator = ray.actorClass("Accumulator", TaskOptions(resources: .zero)) { UInt64(0) }
+    let accumulator = ray.actorClass("Accumulator", TaskOptions(resources: .zero)) {
+      (start: UInt64) in start
+    }
     let fold = ray.method("fold", of: accumulator) { (state: inout UInt64, x: UInt64) in
       state = mix64(state ^ x)
       return state
@@ -153,8 +155,17 @@ private struct SwarmDriver {
       worker.free([a, b, c])
       return value
     }
-    let actors = [ray.create(accumulator), ray.create(accumulator)]
-    var states: [UInt64] = [0, 0]
+    // One that starts at once, one whose input comes later, and one that never starts.
+    let start = random.next()
+    let inputs = [
+      ray.submit(leaf, .value(start), options: options()), ray.submit(bad, options: options()),
+    ]
+    let actors =
+      [ray.create(accumulator, .value(UInt64(0)))]
+      + inputs.map {
+        ray.create(accumulator, .ref($0))
+      }
+    var states: [ProgramSwarm.Expected] = [0, mix64(start), nil]
 
     for step in 0..<(10 + below(40)) {
       switch below(10) {
@@ -182,13 +193,13 @@ private struct SwarmDriver {
         let expected: UInt64? = a.expected.map { mix64(mix64(x) ^ ($0 &+ 1)) }
         known.append((ray.submit(branch, .value(x), .ref(a.ref)), expected))
       case 7:
-        let which = below(2)
+        let which = below(3)
         guard !known.isEmpty else { continue }
         let a = known[below(known.count)]
         var expected: UInt64?
-        if let x = a.expected {
-          states[which] = mix64(states[which] ^ x)
-          expected = states[which]
+        if let x = a.expected, let state = states[which] {
+          expected = mix64(state ^ x)
+          states[which] = expected
         }
         known.append((ray.call(actors[which], fold, .ref(a.ref)), expected))
       case 8:
@@ -218,6 +229,9 @@ private struct SwarmDriver {
     }
     for (i, one) in known.enumerated() { await check("object \(i)", one.ref, one.expected) }
     ray.free(known.map(\.ref))
+    // Their inputs are theirs until they have started.
+    _ = try await ray.wait(actors.map(\.created), count: actors.count)
+    ray.free(inputs)
     ray.free(actors.map(\.created))
     await ray.sleep(.seconds(2))
   }

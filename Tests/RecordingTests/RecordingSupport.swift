@@ -174,7 +174,7 @@ struct ScriptCluster {
       to: started.processes[0].endpoint, library: library, logger: SocketCluster.logger)
     let result: Result<Int, any Error> = await .capturing {
       try await cluster.runAndStop { ray in
-        let actors = (0..<6).map { _ in ray.create(functions.accumulator) }
+        let actors = (0..<6).map { _ in ray.create(functions.accumulator, .value(UInt64(0))) }
         let leaves = (UInt64(0)..<60).map { ray.submit(functions.leaf, .value($0)) }
         _ = try await ray.wait(leaves, count: 40, fetch: false)
         let calls = actors.map { ray.call($0, functions.fold, .value(UInt64(1))) }

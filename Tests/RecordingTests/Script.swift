@@ -14,7 +14,7 @@ struct ScriptFunctions: Sendable {
   let fail: RemoteFunction<UInt64, UInt64>
   let branch: RemoteFunction<UInt64, UInt64, UInt64>
   let caller: RemoteFunction<ActorRef<UInt64>, UInt64, UInt64>
-  let accumulator: ActorClass<UInt64>
+  let accumulator: ActorClass<UInt64, UInt64>
   let fold: ActorMethod<UInt64, UInt64, UInt64>
 
   init(_ library: FunctionLibrary) {
@@ -31,7 +31,7 @@ struct ScriptFunctions: Sendable {
       return value
     }
     let accumulator = library.actorClass("Accumulator", TaskOptions(resources: .zero)) {
-      UInt64(0)
+      (start: UInt64) in start
     }
     let fold = library.method("fold", of: accumulator) { (state: inout UInt64, x: UInt64) in
       state = mix64(state ^ x)
@@ -119,14 +119,18 @@ struct Script: Sendable {
       run.known.append(
         ray.submit(functions.branch, .value(run.random.next()), .ref(run.some())))
     case 6:
-      if run.actors.count < 2 { run.actors.append(ray.create(functions.accumulator)) }
+      if run.actors.isEmpty {
+        run.actors.append(ray.create(functions.accumulator, .value(UInt64(0))))
+      } else if run.actors.count < 2 {
+        run.actors.append(ray.create(functions.accumulator, .ref(run.some())))
+      }
     case 7:
       guard !run.actors.isEmpty else { return }
       let actor = run.actors[run.below(run.actors.count)]
       run.known.append(ray.call(actor, functions.fold, .ref(run.some())))
     case 8:
       // Alone on its actor: what others fold at the same time would come in any order.
-      let actor = ray.create(functions.accumulator)
+      let actor = ray.create(functions.accumulator, .value(UInt64(0)))
       run.actors.append(actor)
       run.known.append(ray.submit(functions.caller, .value(actor), .value(run.random.next())))
       let last = run.actors.removeLast()
@@ -143,6 +147,7 @@ struct Script: Sendable {
     case 11:
       // Only what nobody needs any more may be freed.
       for ref in run.known { await run.note("\(name): before free") { try await ray.get(ref) } }
+      _ = try await ray.wait(run.actors.map(\.created), count: run.actors.count)
       let count = run.below(run.known.count)
       ray.free(Array(run.known[..<count]))
       run.known.removeFirst(count)

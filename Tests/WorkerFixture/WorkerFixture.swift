@@ -73,6 +73,7 @@ public struct FixtureFunctions: Sendable {
   public let add: ActorMethod<Int, Int, Int>
   public let endActor: ActorMethod<Int, String, Int>
   public let hangActor: ActorMethod<Int, String, Int>
+  public let start: StartFunctions
 
   public init() {
     square = library.remote("square") { (x: Int) in x * x }
@@ -156,6 +157,7 @@ public struct FixtureFunctions: Sendable {
     hangActor = library.method("hang", of: counter) { (_: inout Int, path: String) -> Int in
       Self.tellAndHang(path)
     }
+    start = StartFunctions(library)
   }
 
   private static func tellAndHang(_ path: String) -> Never {

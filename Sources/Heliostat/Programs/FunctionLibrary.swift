@@ -187,21 +187,29 @@ public final class FunctionLibrary: Sendable {
 
   // MARK: Actors
 
-  /// Declares an actor class: `make` computes the first state.
-  public func actorClass<State: Sendable>(
+  /// Declares an actor class: `make`, its constructor, computes the first state from the arguments
+  /// that `Session.create` was given. When it throws, there is no actor, and every call of a method
+  /// carries its error.
+  public func actorClass<State: Sendable, each Input: RemoteValue>(
     _ name: String, _ options: TaskOptions = TaskOptions(),
-    make: @escaping @Sendable () throws -> State
-  ) -> ActorClass<State> {
+    make: @escaping @Sendable (repeat each Input) throws -> State
+  ) -> ActorClass<State, repeat each Input> {
     let id = register(
-      name, .constructor { _ in ActorState(try make()) },
-      .constructor { _ in ActorState(try make()) })
+      name,
+      .constructor { reader in ActorState(try make(repeat reader.read((each Input).self))) },
+      .constructor { input in
+        var reader = ArgumentReader(input)
+        return ActorState(try make(repeat reader.read((each Input).self)))
+      })
     return ActorClass(id: id, name: name, options: options)
   }
 
   /// Declares a method: it sees and changes the actor's state. A method holds no resources of its
   /// own; the actor holds its class's for life.
-  public func method<State: Sendable, each Input: RemoteValue, Output: RemoteValue>(
-    _ name: String, of type: ActorClass<State>,
+  public func method<
+    State: Sendable, each Start: RemoteValue, each Input: RemoteValue, Output: RemoteValue
+  >(
+    _ name: String, of type: ActorClass<State, repeat each Start>,
     _ options: TaskOptions = TaskOptions(resources: .zero),
     _ body: @escaping @Sendable (inout State, repeat each Input) throws -> Output
   ) -> ActorMethod<State, repeat each Input, Output> {
@@ -222,8 +230,8 @@ public final class FunctionLibrary: Sendable {
   }
 
   /// Declares a method that returns nothing.
-  public func method<State: Sendable, each Input: RemoteValue>(
-    _ name: String, of type: ActorClass<State>,
+  public func method<State: Sendable, each Start: RemoteValue, each Input: RemoteValue>(
+    _ name: String, of type: ActorClass<State, repeat each Start>,
     _ options: TaskOptions = TaskOptions(resources: .zero),
     _ body: @escaping @Sendable (inout State, repeat each Input) throws -> Void
   ) -> ActorMethod<State, repeat each Input, Void> {

@@ -36,7 +36,8 @@ final class SimulatedBackend: Backend, @unchecked Sendable {
     spec.work = options.duration
     spec.outputSize = options.outputSize
     spec.returns = call.returns
-    spec.valueBytes = UInt32(call.kind == .actorCreation ? 0 : options.valueBytes)
+    let isBare = call.kind == .actorCreation && arguments.stored.isEmpty
+    spec.valueBytes = UInt32(isBare ? 0 : options.valueBytes)
     spec.body = call.body
     if call.kind == .actorMethod {
       spec.actor = call.actor

@@ -67,6 +67,7 @@ extension Raylet {
       letGoInputs(of: slot, into: &effects)
       task.pointee.missing = LocalTask.letGo
       activatePulls(at: now, into: &effects)
+      if kind == .actorCreation { addActor(handle) }
     case .ready:
       if kind != .actorMethod { ready.removeAll(tasks) { $0 == slot } }
     }

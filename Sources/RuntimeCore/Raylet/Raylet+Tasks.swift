@@ -99,16 +99,12 @@ extension Raylet {
         missing: 0, shape: spec.shape, state: .waitingForInputs, inputError: .value,
         notifiesSubmitter: notifies))
     switch spec.kind {
-    case .actorCreation:
-      // The actor goes by its creation's handle for life, even when the future of it is freed.
-      specs.retain(task)
-      hold(for: actors.add(task))
     case .actorMethod:
       // The order of a dead actor's methods matters to nobody.
       if let actor = actors.find(spec.actor), actors.pointer(actor).pointee.failure != .actorDied {
         actors.enqueue(slot, specs, tasks)
       }
-    case .task, .driver: break
+    case .task, .driver, .actorCreation: break
     }
     waitingCount += 1
     for i in 0..<spec.argumentCount {
@@ -145,14 +141,13 @@ extension Raylet {
     waitingCount -= 1
     task.pointee.state = .ready
     if records { effects.append(.record(.inputsReady(task.pointee.handle, node))) }
-    if specs[task.pointee.handle].kind == .actorMethod {
+    let kind = specs[task.pointee.handle].kind
+    if kind == .actorMethod {
       methodReady(slot, at: now, into: &effects)
+    } else if kind == .actorCreation && !creationReady(slot, at: now, into: &effects) {
+      return
     } else if task.pointee.inputError.isError {
-      let (handle, error) = (task.pointee.handle, task.pointee.inputError)
-      complete(slot, error, at: now, into: &effects)
-      if specs[handle].kind == .actorCreation {
-        actorExists(handle, .none, failure: .taskFailed, at: now, into: &effects)
-      }
+      complete(slot, task.pointee.inputError, at: now, into: &effects)
     } else {
       ready.append(slot, shape: task.pointee.shape, atFront: youngestFirst, tasks)
     }

@@ -6,6 +6,7 @@ import Primitives
 import RealWorld
 import RuntimeCore
 import Synchronization
+import WorkerFixture
 
 /// How often something has happened.
 final class Tally: Sendable {
@@ -46,6 +47,7 @@ struct NodeFunctions: Sendable {
   let slowCount = Tally()
   let held: RemoteFunction<Int, Int>
   let gate = Gate()
+  let start: StartFunctions
 
   init() {
     make = library.remote("make") { (count: Int) in (0..<Int64(count)).map { $0 } }
@@ -59,6 +61,7 @@ struct NodeFunctions: Sendable {
       gate.enter()
       return x
     }
+    start = StartFunctions(library)
   }
 }
 
