@@ -43,12 +43,13 @@ public final class Session: @unchecked Sendable {
   /// thread sleeps and, near the end, spins.
   public func compute(_ span: TimeSpan) { backend.compute(span) }
 
-  /// Waits for `span` without using the processor.
+  /// Waits for `span` without using the processor, also in a Swift task that is cancelled; less only
+  /// when the cluster goes.
   public func sleep(_ span: TimeSpan) async {
     let request = backend.request(
       UnsafeBufferPointer(start: nil, count: 0), needed: 1, isGet: false, fetch: true,
       timeout: span)
-    _ = await backend.wait(request)
+    _ = await backend.wait(request, isCancellable: false)
   }
 
   // MARK: References
@@ -73,7 +74,8 @@ public final class Session: @unchecked Sendable {
   ///
   /// - Parameter size: what the simulated world takes its size for; the real one knows better. By
   ///   default the size of its encoding.
-  /// - Throws: `RuntimeError.objectStoreFull`, and `ValueError` for a value that cannot be encoded.
+  /// - Throws: `RuntimeError.objectStoreFull`, `ValueError` for a value that cannot be encoded, and
+  ///   `RuntimeError.disconnected` when the cluster goes or is stopped.
   public func put<Value: RemoteValue>(
     _ value: Value, size: ByteCount? = nil
   ) async throws -> ObjectRef<Value> {
@@ -83,8 +85,14 @@ public final class Session: @unchecked Sendable {
 
   /// The values of `refs`, in their order, when all are local.
   ///
+  /// Cancelling the Swift task that waits here ends the waiting and nothing else: the tasks behind `refs`
+  /// go on (`cancel` gives them up), and a later `get` has their values. A program that is itself a task
+  /// and was given up by `cancel` is only asked to stop: its `get` and `wait` go on.
+  ///
   /// - Throws: the first error met, before the rest is ready; `RuntimeError.getTimedOut` after
-  ///   `timeout` (`.zero` asks for what is ready now).
+  ///   `timeout` (`.zero` asks for what is ready now); `CancellationError` in a Swift task that is
+  ///   cancelled, unless the last value was there first; `RuntimeError.disconnected` when the cluster goes
+  ///   or is stopped.
   @inlinable public func get<Value: RemoteValue>(
     _ refs: [ObjectRef<Value>], timeout: TimeSpan? = nil
   ) async throws -> [Value] {
@@ -93,7 +101,7 @@ public final class Session: @unchecked Sendable {
     return try objects.map { try backend.value($0, as: Value.self) }
   }
 
-  /// The value of `ref` when it is local.
+  /// The value of `ref` when it is local. Cancellation and errors are those of `get` for several.
   @inlinable public func get<Value: RemoteValue>(
     _ ref: ObjectRef<Value>, timeout: TimeSpan? = nil
   ) async throws -> Value {
@@ -127,12 +135,15 @@ public final class Session: @unchecked Sendable {
     _ objects: [ObjectHandle], _ timeout: TimeSpan?
   ) async throws {
     if objects.isEmpty { return }
+    if backend.isCancelled { throw CancellationError() }
     let request = objects.withUnsafeBufferPointer {
       backend.request($0, needed: $0.count, isGet: true, fetch: true, timeout: timeout)
     }
-    switch await backend.wait(request) {
+    switch await backend.wait(request, isCancellable: true) {
     case .satisfied: await backend.prepare(objects)
-    case .timedOut: throw RuntimeError.getTimedOut(after: timeout ?? .zero)
+    case .timedOut:
+      guard let timeout, !backend.isCancelled else { throw CancellationError() }
+      throw RuntimeError.getTimedOut(after: timeout)
     case .failed:
       for object in objects {
         if let status = backend.status(object), status.isError { throw error(status, object) }
@@ -163,9 +174,12 @@ public final class Session: @unchecked Sendable {
   /// are ready or `timeout` has passed. An object with an error counts as ready. Of no objects none is
   /// waited for, whatever `count` says, so that a loop over what is left may end with it.
   ///
+  /// Cancelling the Swift task that waits here ends the waiting and nothing else, as with `get`.
+  ///
   /// - Parameter fetch: with `false`, an object is ready when it exists anywhere.
   /// - Throws: `RuntimeError.invalidArgument` for an object that is there twice, and a `count` below
-  ///   zero or above the number of `refs`; `RuntimeError.disconnected` when the cluster goes.
+  ///   zero or above the number of `refs`; `CancellationError` in a Swift task that is cancelled;
+  ///   `RuntimeError.disconnected` when the cluster goes or is stopped.
   public func wait<Value>(
     _ refs: [ObjectRef<Value>], count: Int = 1, timeout: TimeSpan? = nil, fetch: Bool = true
   ) async throws -> (ready: [ObjectRef<Value>], rest: [ObjectRef<Value>]) {
@@ -182,12 +196,15 @@ public final class Session: @unchecked Sendable {
     let objects = refs.map(resolve)
     let pending = zip(refs, objects).filter { !isFreed($0, $1) }.map(\.1)
     let needed = count - (refs.count - pending.count)
+    if backend.isCancelled { throw CancellationError() }
     if needed > 0 {
       let request = pending.withUnsafeBufferPointer {
         backend.request($0, needed: needed, isGet: false, fetch: fetch, timeout: timeout)
       }
-      if await backend.wait(request) == .failed {
-        throw RuntimeError.disconnected(backend.lost ?? "the request failed")
+      switch await backend.wait(request, isCancellable: true) {
+      case .satisfied: break
+      case .timedOut: if timeout == nil || backend.isCancelled { throw CancellationError() }
+      case .failed: throw RuntimeError.disconnected(backend.lost ?? "the request failed")
       }
     }
     var ready: [ObjectRef<Value>] = []

@@ -113,23 +113,25 @@ public final class Cluster: Sendable {
     }
   }
 
-  /// Runs a program to its end: it is the driver.
+  /// Runs a program to its end: it is the driver. Cancelling the Swift task that calls this cancels the
+  /// program: its `get` and `wait` throw `CancellationError`.
   ///
   /// - Throws: what the program throws, and `RuntimeError.disconnected` when the cluster goes, or was
   ///   stopped already.
   public func run<Result: Sendable>(
     _ program: @escaping @Sendable (Session) async throws -> Result
   ) async throws -> Result {
-    if isStopped.load(ordering: .acquiring) {
-      throw RuntimeError.disconnected("the program has stopped the cluster; start or connect anew")
-    }
     let library = library
     let body: @Sendable (Client) async throws -> Result = { client in
       try await program(Session(RealBackend(client, library: library)))
     }
-    switch connection {
-    case .inProcess(let cluster): return try await cluster.run(body)
-    case .remote(let client, _): return try await client.run(body)
+    do {
+      switch connection {
+      case .inProcess(let cluster): return try await cluster.run(body)
+      case .remote(let client, _): return try await client.run(body)
+      }
+    } catch let error as ClusterStopped {
+      throw RuntimeError.disconnected("\(error)")
     }
   }
 
@@ -154,13 +156,19 @@ public final class Cluster: Sendable {
 
   /// Ends a cluster in this process, or leaves one elsewhere, which goes on. Of several stops only the
   /// first does anything.
+  ///
+  /// Where programs still run, their `get`, `wait` and `put` throw `RuntimeError.disconnected` from now on,
+  /// also those that they wait in, and a `sleep` ends. The stop waits until they have returned. A program
+  /// that waits for something else, or computes for long, holds it up.
+  ///
+  /// Called within one of the programs, and be it by a Swift task that this has made, it waits for none
+  /// and returns at once; the cluster ends with the last of them, before its `run` returns.
   public func stop() async {
     if isStopped.exchange(true, ordering: .acquiringAndReleasing) { return }
     switch connection {
-    case .inProcess(let cluster): cluster.stop()
+    case .inProcess(let cluster): await cluster.stop()
     case .remote(let client, let group):
-      await client.close()
-      try? await group.shutdownGracefully()
+      await client.close { try? await group.shutdownGracefully() }
     }
   }
 }

@@ -112,7 +112,10 @@ final class RealBackend: Backend, @unchecked Sendable {
     client.request(objects, needed: needed, isGet: isGet, fetch: fetch, timeout: timeout)
   }
 
-  override func wait(_ request: RequestID) async -> RequestOutcome { await client.wait(request) }
+  override func wait(_ request: RequestID, isCancellable: Bool) async -> RequestOutcome {
+    await client.wait(request, isCancellable: isCancellable)
+  }
+  override var isCancelled: Bool { Task.isCancelled && !RunningTask.isCancelled }
   override func prepare(_ objects: [ObjectHandle]) async { await client.fetch(objects) }
   override func status(_ object: ObjectHandle) -> ObjectStatus? { client.status(object) }
 
@@ -120,8 +123,13 @@ final class RealBackend: Backend, @unchecked Sendable {
     _ object: ObjectHandle, as type: Value.Type
   ) throws -> Value {
     let bytes = client.bytes(object)
-    // Every value has a head: without bytes its last copy went while it was being read.
-    if bytes.isEmpty { throw RuntimeError.objectLost }
+    // Every value has a head: without bytes its last copy went while it was being read, or nobody
+    // waited for them.
+    if bytes.isEmpty {
+      if let lost = client.lost { throw RuntimeError.disconnected(lost) }
+      if isCancelled { throw CancellationError() }
+      throw RuntimeError.objectLost
+    }
     return try EncodedValue.read(type, from: bytes, owner: client.owner(object))
   }
 

@@ -15,13 +15,18 @@ final class DeterministicExecutor: TaskExecutor, @unchecked Sendable {
   private let thread = pthread_self()
 
   func enqueue(_ job: consuming ExecutorJob) {
+    expectOwnThread()
+    jobs.append(UnownedJob(job))
+  }
+
+  /// Traps where a program is resumed or cancelled from another thread.
+  func expectOwnThread() {
     precondition(
       pthread_equal(thread, pthread_self()) != 0,
       """
       A program resumed from outside its cluster. Inside a simulated program, await only calls of \
       its Session: other tasks, sleeps and callbacks have no place in virtual time.
       """)
-    jobs.append(UnownedJob(job))
   }
 
   /// Runs until every program waits for the cluster.

@@ -243,9 +243,23 @@ public final class ProgramRuntime: Application, @unchecked Sendable {
     arguments[task.index] = stored
   }
 
-  func wait(_ request: RequestID, _ driver: Int) async -> RequestOutcome {
-    await withUnsafeContinuation { continuation in
-      continuations[RequestKey(driver: driver, request: request)] = continuation
+  func wait(
+    _ request: RequestID, _ driver: Int, isCancellable: Bool
+  ) async -> RequestOutcome {
+    let key = RequestKey(driver: driver, request: request)
+    return await withTaskCancellationHandler {
+      await withUnsafeContinuation { continuations[key] = $0 }
+    } onCancel: {
+      if !isCancellable { return }
+      executor.expectOwnThread()
+      // A program that is itself a task is asked to stop, and its waiting goes on.
+      if !wasGivenUp(driver) { cluster.giveUp(request, at: driver) }
     }
+  }
+
+  /// Whether the program of this driver is a task that was cancelled (`Session.cancel`).
+  func wasGivenUp(_ driver: Int) -> Bool {
+    !cancelled.isEmpty
+      && running.contains { $0.value.driver == driver && cancelled.contains($0.key) }
   }
 }

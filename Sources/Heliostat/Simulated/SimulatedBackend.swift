@@ -75,9 +75,10 @@ final class SimulatedBackend: Backend, @unchecked Sendable {
       objects, needed: needed, isGet: isGet, fetch: fetch, timeout: timeout, at: driver)
   }
 
-  override func wait(_ request: RequestID) async -> RequestOutcome {
-    await runtime.wait(request, driver)
+  override func wait(_ request: RequestID, isCancellable: Bool) async -> RequestOutcome {
+    await runtime.wait(request, driver, isCancellable: isCancellable)
   }
+  override var isCancelled: Bool { Task.isCancelled && !runtime.wasGivenUp(driver) }
 
   override func status(_ object: ObjectHandle) -> ObjectStatus? {
     cluster.status(object, at: driver)

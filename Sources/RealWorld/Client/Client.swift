@@ -8,6 +8,8 @@ protocol ClientHost: AnyObject {
   /// Runs the program's jobs.
   var executor: any TaskExecutor { get }
   func schedule(after delay: TimeSpan, _ body: @escaping () -> Void)
+  /// There is news for the client (`ClientNews`). From any thread.
+  func wake()
 }
 
 /// A program's connection to a cluster of the real world. Everything happens on the program's own
@@ -35,9 +37,11 @@ public final class Client: @unchecked Sendable {
   private var toucher: PageToucher?
   /// A thread of the node's own process, which shares its mapping.
   private let isThread: Bool
-  private var fetches: [UInt64: [UnsafeContinuation<Void, Never>]] = [:]
+  private var fetches: [UInt64: [(ticket: UInt64, continuation: UnsafeContinuation<Void, Never>)]] =
+    [:]
   /// Requests that ended before the program came to wait for them.
   private var ended: [UInt32: RequestOutcome] = [:]
+  let news = ClientNews()
 
   init(
     _ core: consuming ClientCore, cluster: Cluster, isThread: Bool = false, host: any ClientHost
@@ -100,6 +104,8 @@ public final class Client: @unchecked Sendable {
   public func put(
     byteCount: Int, filling write: (ObjectRoom) throws -> Void
   ) async throws -> ObjectHandle {
+    if !news.isEmpty { heedNews() }
+    if lost != nil { throw StoreIsFull(asked: ByteCount(UInt64(byteCount))) }
     if byteCount >= StoredValue.segmentThreshold, let segment = core.pointee.segment {
       return try await putLarge(byteCount, segment, write)
     }
@@ -180,40 +186,74 @@ public final class Client: @unchecked Sendable {
   /// Why the connection to the node ended, once it has.
   public private(set) var lost: String?
 
-  /// The node is gone: whoever waits need not.
+  /// The node is gone: whoever waits need not. The first reason counts.
   func disconnected(_ reason: String) {
-    lost = reason
+    if lost == nil { lost = reason }
     let waiting = continuations.values
     continuations.removeAll()
     for continuation in waiting { continuation.resume(returning: .failed) }
     let fetching = fetches.values.flatMap { $0 }
     fetches.removeAll()
-    for continuation in fetching { continuation.resume() }
+    for waiting in fetching { waiting.continuation.resume() }
     let wishes = waitingForRoom.values
     waitingForRoom.removeAll()
     for continuation in wishes { continuation.resume(returning: nil) }
   }
 
-  /// Suspends the program until the request has ended; `failed` when the node is gone (`lost`).
-  public func wait(_ request: RequestID) async -> RequestOutcome {
+  /// Suspends the program until the request has ended; `failed` when the node is gone (`lost`), and
+  /// `timedOut` when its time limit has passed, or its Swift task was cancelled.
+  ///
+  /// - Parameter isCancellable: without it, a cancelled Swift task waits to the end. Of a program that is
+  ///   a task, what cancels that task itself (`cancel`) ends no waiting either.
+  public func wait(
+    _ request: RequestID, isCancellable: Bool = true
+  ) async -> RequestOutcome {
+    if !news.isEmpty { heedNews() }
     if lost != nil { return .failed }
     if let outcome = ended.removeValue(forKey: request.number) { return outcome }
     _ = core.pointee.port.flush()
     startTimers()
     // A socket may say only when it is written to that nobody reads there.
     if lost != nil { return .failed }
-    return await withUnsafeContinuation { continuations[request.number] = $0 }
+    guard isCancellable, let deadline = core.pointee.driver.deadline(of: request) else {
+      return await withUnsafeContinuation { continuations[request.number] = $0 }
+    }
+    return await withTaskCancellationHandler {
+      await withUnsafeContinuation { continuations[request.number] = $0 }
+    } onCancel: {
+      // Wherever this runs: the client is its own thread's.
+      news.giveUp(deadline)
+      host.wake()
+    }
   }
 
-  /// Brings the bytes of objects that the node keeps, before they are read.
+  /// Whether the program waits for the request whose deadline this is.
+  func isAwaited(_ request: TimerToken) -> Bool { continuations[request.subject] != nil }
+
+  /// Brings the bytes of objects that the node keeps, before they are read. Where the connection is lost
+  /// or the Swift task cancelled, some may not be there.
   public func fetch(_ objects: [ObjectHandle]) async {
     var asked: [ObjectHandle] = []
     for object in objects where lost == nil && core.pointee.fetch(object) { asked.append(object) }
     if asked.isEmpty { return }
     _ = core.pointee.port.flush()
     for object in asked where lost == nil && core.pointee.isFetching(object) {
-      await withUnsafeContinuation { fetches[object.key, default: []].append($0) }
+      tickets += 1
+      let ticket = tickets
+      await withTaskCancellationHandler {
+        await withUnsafeContinuation { fetches[object.key, default: []].append((ticket, $0)) }
+      } onCancel: {
+        news.giveUp(ClientNews.FetchWait(object: object.key, ticket: ticket))
+        host.wake()
+      }
     }
+  }
+
+  /// Somebody waits for bytes no longer; these come all the same.
+  func endFetch(_ fetch: ClientNews.FetchWait) {
+    guard let place = fetches[fetch.object]?.firstIndex(where: { $0.ticket == fetch.ticket })
+    else { return }
+    fetches[fetch.object]!.remove(at: place).continuation.resume()
   }
 
   public func status(_ object: ObjectHandle) -> ObjectStatus? {
@@ -253,7 +293,7 @@ public final class Client: @unchecked Sendable {
     return core.pointee.port.flush()
   }
 
-  private func deliverEvents() {
+  func deliverEvents() {
     if core.pointee.lent.count > 0 {
       for i in 0..<core.pointee.lent.count {
         let object = core.pointee.lent[i]
@@ -272,7 +312,7 @@ public final class Client: @unchecked Sendable {
     if core.pointee.fetched.count > 0 {
       for i in 0..<core.pointee.fetched.count {
         let waiting = fetches.removeValue(forKey: core.pointee.fetched[i].key) ?? []
-        for continuation in waiting { continuation.resume() }
+        for (_, continuation) in waiting { continuation.resume() }
       }
       core.pointee.fetched.removeAll()
     }
@@ -363,7 +403,9 @@ final class ThreadClient: Pump, ClientHost, @unchecked Sendable {
     thread.schedule(after: delay, body)
   }
 
-  var hasWork: Bool { !incoming.isEmpty }
+  func wake() { thread.parker.wake() }
+
+  var hasWork: Bool { !incoming.isEmpty || !(client?.news.isEmpty ?? true) }
 
   func pump() -> Bool {
     guard let client else {
@@ -372,6 +414,10 @@ final class ThreadClient: Pump, ClientHost, @unchecked Sendable {
       return false
     }
     var worked = false
+    if !client.news.isEmpty {
+      worked = true
+      client.heedNews()
+    }
     while let run = incoming.next() {
       worked = true
       do throws(FrameError) {

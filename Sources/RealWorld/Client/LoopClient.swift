@@ -19,6 +19,7 @@ public final class LoopClient: TaskExecutor, ClientHost, LinkDelegate, @unchecke
   private(set) var client: Client!
   /// Which node the program speaks to.
   public private(set) var node = NodeID(0)
+  private let programs = RunningPrograms()
 
   var executor: any TaskExecutor { self }
 
@@ -87,27 +88,43 @@ public final class LoopClient: TaskExecutor, ClientHost, LinkDelegate, @unchecke
       host: self)
   }
 
-  /// Runs a program to its end.
+  /// Runs a program to its end. A cancelled caller cancels it.
+  ///
+  /// - Throws: what the program throws; `ClusterStopped`.
   public func run<Result: Sendable>(
     _ program: @escaping @Sendable (Client) async throws -> Result
   ) async throws -> Result {
     let client = self.client!
-    let task = Task(executorPreference: self) {
-      let result = await Swift.Result.capturing { try await program(client) }
-      client.flushFreed()
-      _ = client.endTurn()
-      return try result.get()
+    // `close` tells all of them at once.
+    return try await programs.run { _ in
+      RunningPrograms.Program(
+        task: Task(executorPreference: self) {
+          let result = await Swift.Result.capturing { try await program(client) }
+          client.flushFreed()
+          _ = client.endTurn()
+          return try result.get()
+        })
     }
-    return try await task.value
   }
 
-  /// Leaves the cluster; what the program still had there ends with it.
-  public func close() async {
-    try? await loop.submit { [self] in
-      link?.close(reason: "the program has ended")
-      self.client?.core.pointee.endRecording()
-    }.get()
-    try? await spinner?.close().get()
+  /// Leaves the cluster; what the program still had there ends with it. Programs that still run are told
+  /// that the connection is gone, and waited for, but by one of themselves.
+  ///
+  /// - Parameter finish: what is to be done when the last program has ended.
+  public func close(_ finish: @escaping @Sendable () async -> Void = {}) async {
+    await programs.stop { [self] reason in
+      // A program that keeps the loop busy hears it too.
+      client?.end(reason)
+      loop.execute { [self] in
+        client?.heedNews()
+        link?.close(reason: "the program has ended")
+        drain()
+      }
+    } finish: { [self] in
+      try? await loop.submit { [self] in self.client?.core.pointee.endRecording() }.get()
+      try? await spinner?.close().get()
+      await finish()
+    }
   }
 
   // MARK: Host
@@ -119,6 +136,8 @@ public final class LoopClient: TaskExecutor, ClientHost, LinkDelegate, @unchecke
       drain()
     }
   }
+
+  func wake() { loop.execute { [self] in drain() } }
 
   /// The closure runs on the loop that it was made on.
   private struct Unshared: @unchecked Sendable {
@@ -146,6 +165,7 @@ public final class LoopClient: TaskExecutor, ClientHost, LinkDelegate, @unchecke
     isScheduled = false
     if isDraining { return }
     isDraining = true
+    if let client, !client.news.isEmpty { client.heedNews() }
     while let job = jobs.popFirst() { job.runSynchronously(on: asUnownedTaskExecutor()) }
     isDraining = false
     if let client { _ = client.endTurn() }

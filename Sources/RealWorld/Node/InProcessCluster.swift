@@ -9,6 +9,7 @@ public final class InProcessCluster: @unchecked Sendable {
   private let node: NodeShell
   private let thread: PumpThread
   private let spin: TimeSpan
+  private let programs = RunningPrograms()
 
   /// - Throws: `StoreError` when there is no shared memory, `ThreadError`, `WorkerProcessError`.
   public init(
@@ -29,22 +30,30 @@ public final class InProcessCluster: @unchecked Sendable {
     try thread.start(node)
   }
 
-  /// Runs a program to its end on a thread of its own.
+  /// Runs a program to its end on a thread of its own. A cancelled caller cancels it.
+  ///
+  /// - Throws: what the program throws; `ClusterStopped`; `ProgramLimit`, `ThreadError`.
   public func run<Result: Sendable>(
     _ program: @escaping @Sendable (Client) async throws -> Result
   ) async throws -> Result {
-    let thread = PumpThread(name: "driver", spin: spin)
-    let threadClient = try node.connect(thread: thread)
-    let client = threadClient.client!
-    try thread.start(threadClient)
-    let task = Task(executorPreference: thread) {
-      defer { threadClient.end() }
-      return try await program(client)
+    try await programs.run { number in
+      let thread = PumpThread(name: "driver", spin: spin)
+      let threadClient = try node.connect(thread: thread)
+      let client = threadClient.client!
+      try thread.start(threadClient)
+      programs.onStop(of: number) { reason in
+        // The client goes by its host without holding it.
+        withExtendedLifetime(threadClient) { client.end(reason) }
+      }
+      let task = Task(executorPreference: thread) {
+        defer { threadClient.end() }
+        return try await program(client)
+      }
+      return RunningPrograms.Program(task: task) {
+        thread.stop()
+        self.node.disconnect(threadClient)
+      }
     }
-    let result = await task.result
-    thread.stop()
-    node.disconnect(threadClient)
-    return try result.get()
   }
 
   /// What the node has now: after the end of a program, without that.
@@ -54,9 +63,13 @@ public final class InProcessCluster: @unchecked Sendable {
     }
   }
 
-  public func stop() {
-    thread.stop()
-    node.stopWorkers()
-    node.core.pointee.endRecording()
+  /// Ends the node and its workers. Programs that still run are told that the connection is gone, and
+  /// waited for, but by one of themselves.
+  public func stop() async {
+    await programs.stop { [self] in
+      thread.stop()
+      node.stopWorkers()
+      node.core.pointee.endRecording()
+    }
   }
 }

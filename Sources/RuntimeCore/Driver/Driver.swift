@@ -81,6 +81,8 @@ public struct Driver: ~Copyable {
   private var requests = SlotTable<Request>()
   private var generations: UInt32 = 0
   private var activeRequests = 0
+  /// The slot of the latest request.
+  private var latestRequest: UInt32 = 0
   private var isBlocked = false
   private var freed = Batch()
   /// One timer at a time, however many batches fill up before it fires.
@@ -195,6 +197,7 @@ public struct Driver: ~Copyable {
         remaining: UInt32(needed), generation: generations, isGet: isGet, isActive: true,
         failed: false))
     activeRequests += 1
+    latestRequest = slot
     let id = RequestID(generations)
     for object in list {
       let known = objects.pointer(object.key, inserting: Known(wantsLocal: false))
@@ -230,6 +233,21 @@ public struct Driver: ~Copyable {
       effects.append(.send(.workerBlocked(worker), to: raylet))
     }
     return id
+  }
+
+  /// The deadline of a request that has not ended: as a fact (`timerFired`) it ends the request, whether
+  /// that had a time limit or not. Of the latest request it is at hand; for others it is looked for.
+  public func deadline(of request: RequestID) -> TimerToken? {
+    func has(_ slot: UInt32) -> Bool {
+      requests[slot].isActive && requests[slot].generation == request.number
+    }
+    if latestRequest < requests.slotCount, has(latestRequest) {
+      return TimerToken(purpose: latestRequest, subject: request.number)
+    }
+    for slot in 0..<UInt32(requests.slotCount) where has(slot) {
+      return TimerToken(purpose: slot, subject: request.number)
+    }
+    return nil
   }
 
   /// Chains the request to the object, in the place of one that has ended if that comes first: a

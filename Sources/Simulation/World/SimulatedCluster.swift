@@ -199,6 +199,14 @@ public final class SimulatedCluster {
     return id
   }
 
+  /// Ends a request, unless it has ended, as if its time limit had passed now: the program waits for it
+  /// no longer.
+  public func giveUp(_ request: RequestID, at driver: Int) {
+    guard let deadline = machine(driver).pointee.deadline(of: request) else { return }
+    fabric.pointee.push(
+      .timerFired(deadline), to: .driver(driver), from: .driver(driver), at: now(of: driver))
+  }
+
   /// See `Driver.cancel`.
   public func cancel(_ task: TaskHandle, isRecursive: Bool, at driver: Int) {
     let now = fabric.pointee.occupy(.driver(driver), for: configuration.client.call)

@@ -37,7 +37,7 @@ struct ComeAndGoTests {
     // The second answer comes after the turn of the first, which heard of the last departures.
     _ = await node.cluster.status()
     let status = await node.cluster.status()
-    node.cluster.stop()
+    await node.cluster.stop()
     // Two workers, and the programs of a wave with those that have just gone.
     #expect(status.peerPlaces <= 2 + 16)
     // A third worker may have been started when both had much to do.

@@ -23,6 +23,7 @@ struct ProgramDisconnectTests {
   private final class Host: ClientHost {
     var executor: any TaskExecutor { globalConcurrentExecutor }
     func schedule(after delay: TimeSpan, _ body: @escaping () -> Void) {}
+    func wake() {}
   }
 
   @Test("Asking may be what shows that nobody is there: the program does not wait for ever")

@@ -160,7 +160,7 @@ struct NodeDiskTests {
         kept.drop(keeping: 1)
       }
     }
-    cluster.stop()
+    await cluster.stop()
     kept.drop(keeping: 0)
   }
 }

@@ -119,10 +119,10 @@ struct TestNode: Sendable {
   ) async throws -> Result {
     do {
       let result = try await cluster.run(program)
-      cluster.stop()
+      await cluster.stop()
       return result
     } catch {
-      cluster.stop()
+      await cluster.stop()
       throw error
     }
   }
