@@ -42,7 +42,9 @@ struct GivenUpWaitTests {
             }
           }
           // In some rounds they have not even begun to wait.
-          if round % 2 == 0 { equal(try await ray.get(ray.submit(double, .value(round))), 2 * round) }
+          if round % 2 == 0 {
+            equal(try await ray.get(ray.submit(double, .value(round))), 2 * round)
+          }
           group.cancelAll()
           while let result = await group.nextResult() {
             #expect(throws: CancellationError.self) { try result.get() }

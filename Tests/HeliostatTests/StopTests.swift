@@ -131,6 +131,25 @@ struct StopTests {
     await cluster.stop()
   }
 
+  @Test("A function that heeds being asked to stop does not hold the stop up")
+  func askedFunctions() async throws {
+    for _ in 0..<20 {
+      let cluster = try Cluster.inProcess(cpus: 1, store: ByteCount(16 << 20))
+      let (begun, begin) = AsyncStream<Void>.makeStream()
+      let spin = cluster.library.remote("spin") { (x: Int) -> Int in
+        begin.finish()
+        while !TaskContext.isCancelled {}
+        return x
+      }
+      let running = Task {
+        try await cluster.run { ray in try await ray.get(ray.submit(spin, .value(1))) }
+      }
+      for await _ in begun {}
+      await cluster.stop()
+      await expectStopped(running)
+    }
+  }
+
   @Test("A program on a node elsewhere ends when its cluster is stopped, from within or without")
   func remote() async throws {
     try await SocketNodes.with(1) { nodes in

@@ -67,6 +67,10 @@ public final class InProcessCluster: @unchecked Sendable {
   /// waited for, but by one of themselves.
   public func stop() async {
     await programs.stop { [self] in
+      // The node sees to the programs that have gone, and asks what runs for them to stop, before it
+      // answers; it has carried that out when it answers again. Else workers might run for ever.
+      _ = await status()
+      _ = await status()
       thread.stop()
       node.stopWorkers()
       node.core.pointee.endRecording()

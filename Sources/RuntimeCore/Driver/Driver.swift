@@ -250,20 +250,23 @@ public struct Driver: ~Copyable {
     return nil
   }
 
-  /// Chains the request to the object, in the place of one that has ended if that comes first: a
-  /// program that waits again and again for the same objects needs no more links each time.
+  /// Chains the request to the object, in the place of one that has ended if that is near: a program that
+  /// waits again and again for the same objects needs no more links each time.
   private mutating func link(
     _ slot: UInt32, to known: UnsafeMutablePointer<Known>, needsLocal: Bool
   ) {
     let head = known.pointee.waiting
-    if head != Self.end {
-      let request = requests[links[head].request]
-      if !request.isActive || request.generation != links[head].generation {
-        let next = links[head].next
-        links[head] = Link(
+    var place = head
+    // Few wait for the same object at once; where many do, an ended one further back stays for now.
+    for _ in 0..<8 where place != Self.end {
+      let request = requests[links[place].request]
+      let next = links[place].next
+      if !request.isActive || request.generation != links[place].generation {
+        links[place] = Link(
           request: slot, generation: generations, next: next, needsLocal: needsLocal)
         return
       }
+      place = next
     }
     known.pointee.waiting = links.insert(
       Link(request: slot, generation: generations, next: head, needsLocal: needsLocal))
