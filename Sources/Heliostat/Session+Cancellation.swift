@@ -9,8 +9,8 @@ extension Session {
   ///   worker, or for its turn at its actor (calls behind it keep their order).
   /// - A task that runs is asked to stop: `TaskContext.isCancelled` becomes true and, where it is a
   ///   program, its Swift task is cancelled. If it then throws, it has been cancelled, whatever the
-  ///   error. If it does not care, it runs to its end and its result is kept; its own `get` and `wait` go
-  ///   on.
+  ///   error. If it does not care, it runs to its end and its result is kept; its own `get` and
+  ///   `wait` go on.
   /// - A task that has ended is left alone, and so is an object that was `put`.
   ///
   /// - Parameter recursive: a running program's own tasks are cancelled too, and theirs.

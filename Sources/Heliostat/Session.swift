@@ -43,8 +43,8 @@ public final class Session: @unchecked Sendable {
   /// thread sleeps and, near the end, spins.
   public func compute(_ span: TimeSpan) { backend.compute(span) }
 
-  /// Waits for `span` without using the processor, also in a Swift task that is cancelled; less only
-  /// when the cluster goes.
+  /// Waits for `span` without using the processor, also in a Swift task that is cancelled; less
+  /// only when the cluster goes.
   public func sleep(_ span: TimeSpan) async {
     let request = backend.request(
       UnsafeBufferPointer(start: nil, count: 0), needed: 1, isGet: false, fetch: true,
@@ -85,14 +85,14 @@ public final class Session: @unchecked Sendable {
 
   /// The values of `refs`, in their order, when all are local.
   ///
-  /// Cancelling the Swift task that waits here ends the waiting and nothing else: the tasks behind `refs`
-  /// go on (`cancel` gives them up), and a later `get` has their values. A program that is itself a task
-  /// and was given up by `cancel` is only asked to stop: its `get` and `wait` go on.
+  /// Cancelling the Swift task that waits here ends the waiting and nothing else: the tasks behind
+  /// `refs` go on (`cancel` gives them up), and a later `get` has their values. A program that is
+  /// itself a task and was given up by `cancel` is only asked to stop: its `get` and `wait` go on.
   ///
   /// - Throws: the first error met, before the rest is ready; `RuntimeError.getTimedOut` after
   ///   `timeout` (`.zero` asks for what is ready now); `CancellationError` in a Swift task that is
-  ///   cancelled, unless the last value was there first; `RuntimeError.disconnected` when the cluster goes
-  ///   or is stopped.
+  ///   cancelled, unless the last value was there first; `RuntimeError.disconnected` when the
+  ///   cluster goes or is stopped.
   @inlinable public func get<Value: RemoteValue>(
     _ refs: [ObjectRef<Value>], timeout: TimeSpan? = nil
   ) async throws -> [Value] {

@@ -56,11 +56,11 @@ import Synchronization
     _ objects: UnsafeBufferPointer<ObjectHandle>, needed: Int, isGet: Bool, fetch: Bool,
     timeout: TimeSpan?
   ) -> RequestID { missing() }
-  /// Waits for the end of a request. One that is waited for by a Swift task that is cancelled ends with
-  /// `timedOut`, if `isCancellable`.
+  /// Waits for the end of a request. One that is waited for by a Swift task that is cancelled ends
+  /// with `timedOut`, if `isCancellable`.
   func wait(_ request: RequestID, isCancellable: Bool) async -> RequestOutcome { missing() }
-  /// Whether the Swift task was cancelled, but not because the program is a task that was given up by
-  /// `Session.cancel`: such a program is only asked.
+  /// Whether the Swift task was cancelled, but not because the program is a task that was given up
+  /// by `Session.cancel`: such a program is only asked.
   var isCancelled: Bool { missing() }
   /// Brings what a satisfied `get` is about to read.
   func prepare(_ objects: [ObjectHandle]) async {}

@@ -113,8 +113,8 @@ public final class Cluster: Sendable {
     }
   }
 
-  /// Runs a program to its end: it is the driver. Cancelling the Swift task that calls this cancels the
-  /// program: its `get` and `wait` throw `CancellationError`.
+  /// Runs a program to its end: it is the driver. Cancelling the Swift task that calls this cancels
+  /// the program: its `get` and `wait` throw `CancellationError`.
   ///
   /// - Throws: what the program throws, and `RuntimeError.disconnected` when the cluster goes, or was
   ///   stopped already.
@@ -157,12 +157,12 @@ public final class Cluster: Sendable {
   /// Ends a cluster in this process, or leaves one elsewhere, which goes on. Of several stops only the
   /// first does anything.
   ///
-  /// Where programs still run, their `get`, `wait` and `put` throw `RuntimeError.disconnected` from now on,
-  /// also those that they wait in, and a `sleep` ends. The stop waits until they have returned. A program
-  /// that waits for something else, or computes for long, holds it up.
+  /// Where programs still run, their `get`, `wait` and `put` throw `RuntimeError.disconnected` from
+  /// now on, also those that they wait in, and a `sleep` ends. The stop waits until they have
+  /// returned. A program that waits for something else, or computes for long, holds it up.
   ///
-  /// Called within one of the programs, and be it by a Swift task that this has made, it waits for none
-  /// and returns at once; the cluster ends with the last of them, before its `run` returns.
+  /// Called within one of the programs, and be it by a Swift task that this has made, it waits for
+  /// none and returns at once; the cluster ends with the last of them, before its `run` returns.
   public func stop() async {
     if isStopped.exchange(true, ordering: .acquiringAndReleasing) { return }
     switch connection {

@@ -203,8 +203,8 @@ public final class Client: @unchecked Sendable {
   /// Suspends the program until the request has ended; `failed` when the node is gone (`lost`), and
   /// `timedOut` when its time limit has passed, or its Swift task was cancelled.
   ///
-  /// - Parameter isCancellable: without it, a cancelled Swift task waits to the end. Of a program that is
-  ///   a task, what cancels that task itself (`cancel`) ends no waiting either.
+  /// - Parameter isCancellable: without it, a cancelled Swift task waits to the end. Of a program
+  ///   that is a task, what cancels that task itself (`cancel`) ends no waiting either.
   public func wait(
     _ request: RequestID, isCancellable: Bool = true
   ) async -> RequestOutcome {
@@ -230,8 +230,8 @@ public final class Client: @unchecked Sendable {
   /// Whether the program waits for the request whose deadline this is.
   func isAwaited(_ request: TimerToken) -> Bool { continuations[request.subject] != nil }
 
-  /// Brings the bytes of objects that the node keeps, before they are read. Where the connection is lost
-  /// or the Swift task cancelled, some may not be there.
+  /// Brings the bytes of objects that the node keeps, before they are read. Where the connection is
+  /// lost or the Swift task cancelled, some may not be there.
   public func fetch(_ objects: [ObjectHandle]) async {
     var asked: [ObjectHandle] = []
     for object in objects where lost == nil && core.pointee.fetch(object) { asked.append(object) }

@@ -47,8 +47,8 @@ final class ClientNews: Sendable {
 }
 
 extension Client {
-  /// Lets go of the program: whoever waits for the node need not. From any thread, as long as the host
-  /// is there.
+  /// Lets go of the program: whoever waits for the node need not. From any thread, as long as the
+  /// host is there.
   func end(_ reason: String) {
     news.end(reason)
     host.wake()

@@ -107,8 +107,8 @@ public final class LoopClient: TaskExecutor, ClientHost, LinkDelegate, @unchecke
     }
   }
 
-  /// Leaves the cluster; what the program still had there ends with it. Programs that still run are told
-  /// that the connection is gone, and waited for, but by one of themselves.
+  /// Leaves the cluster; what the program still had there ends with it. Programs that still run are
+  /// told that the connection is gone, and waited for, but by one of themselves.
   ///
   /// - Parameter finish: what is to be done when the last program has ended.
   public func close(_ finish: @escaping @Sendable () async -> Void = {}) async {

@@ -91,9 +91,9 @@ final class RunningPrograms: Sendable {
     waiting: CheckedContinuation<Void, Never>?, finish: (@Sendable () async -> Void)?
   )
 
-  /// Tells all programs that the cluster goes, waits for them and then does the rest. Called by one of
-  /// the programs it does not wait, which would be for ever: the last one to end does the rest. Of
-  /// several stops only the first does anything.
+  /// Tells all programs that the cluster goes, waits for them and then does the rest. Called by one
+  /// of the programs it does not wait, which would be for ever: the last one to end does the rest.
+  /// Of several stops only the first does anything.
   ///
   /// - Parameter interrupt: tells the programs, beside what each has named for itself.
   func stop(

@@ -63,12 +63,12 @@ public final class InProcessCluster: @unchecked Sendable {
     }
   }
 
-  /// Ends the node and its workers. Programs that still run are told that the connection is gone, and
-  /// waited for, but by one of themselves.
+  /// Ends the node and its workers. Programs that still run are told that the connection is gone,
+  /// and waited for, but by one of themselves.
   public func stop() async {
     await programs.stop { [self] in
-      // The node sees to the programs that have gone, and asks what runs for them to stop, before it
-      // answers; it has carried that out when it answers again. Else workers might run for ever.
+      // The node sees to the programs that have gone, and asks what runs for them to stop, before
+      // it answers; it has carried that out when it answers again. Else workers might run for ever.
       _ = await status()
       _ = await status()
       thread.stop()

@@ -235,8 +235,9 @@ public struct Driver: ~Copyable {
     return id
   }
 
-  /// The deadline of a request that has not ended: as a fact (`timerFired`) it ends the request, whether
-  /// that had a time limit or not. Of the latest request it is at hand; for others it is looked for.
+  /// The deadline of a request that has not ended: as a fact (`timerFired`) it ends the request,
+  /// whether that had a time limit or not. Of the latest request it is at hand; for others it is
+  /// looked for.
   public func deadline(of request: RequestID) -> TimerToken? {
     func has(_ slot: UInt32) -> Bool {
       requests[slot].isActive && requests[slot].generation == request.number
@@ -250,8 +251,8 @@ public struct Driver: ~Copyable {
     return nil
   }
 
-  /// Chains the request to the object, in the place of one that has ended if that is near: a program that
-  /// waits again and again for the same objects needs no more links each time.
+  /// Chains the request to the object, in the place of one that has ended if that is near: a
+  /// program that waits again and again for the same objects needs no more links each time.
   private mutating func link(
     _ slot: UInt32, to known: UnsafeMutablePointer<Known>, needsLocal: Bool
   ) {

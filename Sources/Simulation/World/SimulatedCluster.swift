@@ -199,8 +199,8 @@ public final class SimulatedCluster {
     return id
   }
 
-  /// Ends a request, unless it has ended, as if its time limit had passed now: the program waits for it
-  /// no longer.
+  /// Ends a request, unless it has ended, as if its time limit had passed now: the program waits
+  /// for it no longer.
   public func giveUp(_ request: RequestID, at driver: Int) {
     guard let deadline = machine(driver).pointee.deadline(of: request) else { return }
     fabric.pointee.push(
