@@ -4,15 +4,25 @@
 /// most 214 748, so sizes in bytes do not belong here.
 @frozen
 public struct ResourceVector: Hashable, Sendable, BitwiseCopyable, Codable {
+  // In halves: a value that asks for more than 16 bytes of alignment must not live in the frame of an
+  // `async` function, for the compiler (Swift 6.3) makes that too small, and programs keep demands there.
+  @usableFromInline var low: SIMD4<Int32>
+  @usableFromInline var high: SIMD4<Int32>
+
   /// Ten-thousandths of each kind.
-  public var lanes: SIMD8<Int32>
+  @inlinable public var lanes: SIMD8<Int32> {
+    get { SIMD8(lowHalf: low, highHalf: high) }
+    set { (low, high) = (newValue.lowHalf, newValue.highHalf) }
+  }
 
   public static let kindCount = 8
   @inlinable public static var unitsPerOne: Int32 { 10_000 }
   @inlinable public static var cpuLane: Int { 0 }
   @inlinable public static var gpuLane: Int { 1 }
 
-  @inlinable public init(lanes: SIMD8<Int32>) { self.lanes = lanes }
+  @inlinable public init(lanes: SIMD8<Int32>) {
+    (low, high) = (lanes.lowHalf, lanes.highHalf)
+  }
 
   @inlinable public static var zero: ResourceVector { ResourceVector(lanes: .zero) }
 
@@ -20,7 +30,7 @@ public struct ResourceVector: Hashable, Sendable, BitwiseCopyable, Codable {
     var lanes = SIMD8<Int32>.zero
     lanes[0] = Int32(cpus) * Self.unitsPerOne
     lanes[1] = Int32(gpus) * Self.unitsPerOne
-    self.lanes = lanes
+    self.init(lanes: lanes)
   }
 
   /// Ten-thousandths of one, nearest to `amount`.
@@ -71,6 +81,20 @@ public struct ResourceVector: Hashable, Sendable, BitwiseCopyable, Codable {
     var only = SIMD8<Int32>.zero
     only[0] = lanes[0]
     return ResourceVector(lanes: only)
+  }
+}
+
+extension ResourceVector {
+  private enum CodingKeys: String, CodingKey { case lanes }
+
+  public init(from decoder: any Decoder) throws {
+    let values = try decoder.container(keyedBy: CodingKeys.self)
+    self.init(lanes: try values.decode(SIMD8<Int32>.self, forKey: .lanes))
+  }
+
+  public func encode(to encoder: any Encoder) throws {
+    var values = encoder.container(keyedBy: CodingKeys.self)
+    try values.encode(lanes, forKey: .lanes)
   }
 }
 

@@ -185,13 +185,11 @@ struct ActorArgumentTests {
           try await ray.get(negative.created)
         }
         // What another node's inputs said is not known here, but that they failed.
-        for actor in [never, negative] {
-          await #expect {
-            try await ray.get(ray.call(actor, functions.next))
-          } throws: { error in
-            if case .taskFailed? = error as? RuntimeError { return true }
-            return false
-          }
+        for (actor, words) in [
+          (never, "an input of it failed"), (negative, "start.Counter: -1 is below zero"),
+        ] {
+          let error = await ray.error(of: ray.call(actor, functions.next))
+          #expect(error == .taskFailed(words))
         }
       }
     }

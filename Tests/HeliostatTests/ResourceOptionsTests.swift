@@ -22,6 +22,9 @@ struct ResourceOptionsTests {
     #expect(!log.all.contains { $0.contains("200000") })
   }
 
+  @Test("options may live across an await: they fit into the frame of an async function")
+  func alignment() { #expect(MemoryLayout<TaskOptions>.alignment <= 16) }
+
   @Test(
     "a call runs where its CPUs, GPUs and custom resources are, and waits where there are fewer")
   func demands() async throws {

@@ -1,8 +1,20 @@
+import Foundation
 import Primitives
 import Testing
 
 @Suite("time, bytes, resources and identities")
 struct QuantityTests {
+  @Test("demands ask for no more alignment than an async frame has, and keep their form")
+  func resourceAlignment() throws {
+    #expect(MemoryLayout<ResourceVector>.alignment <= 16)
+    var vector = ResourceVector(cpus: 3, gpus: 2)
+    vector.lanes[7] = -5
+    #expect(vector.amount(0) == 3 && vector.amount(1) == 2 && vector.lanes[7] == -5)
+    let encoded = try JSONEncoder().encode(vector)
+    #expect(String(decoding: encoded, as: UTF8.self) == #"{"lanes":[30000,20000,0,0,0,0,0,-5]}"#)
+    #expect(try JSONDecoder().decode(ResourceVector.self, from: encoded) == vector)
+  }
+
   @Test("time saturates at its end and never goes below zero")
   func time() {
     #expect(TimeSpan(nanoseconds: .max) + .seconds(1) == TimeSpan(nanoseconds: .max))
