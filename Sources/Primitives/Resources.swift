@@ -11,8 +11,9 @@ public struct ResourceVector: Hashable, Sendable, BitwiseCopyable, Codable {
 
   /// Ten-thousandths of each kind.
   @inlinable public var lanes: SIMD8<Int32> {
-    get { SIMD8(lowHalf: low, highHalf: high) }
-    set { (low, high) = (newValue.lowHalf, newValue.highHalf) }
+    // As a whole: the optimiser makes less of halves that are put together.
+    get { unsafeBitCast(self, to: SIMD8<Int32>.self) }
+    set { self = unsafeBitCast(newValue, to: ResourceVector.self) }
   }
 
   public static let kindCount = 8
@@ -21,7 +22,7 @@ public struct ResourceVector: Hashable, Sendable, BitwiseCopyable, Codable {
   @inlinable public static var gpuLane: Int { 1 }
 
   @inlinable public init(lanes: SIMD8<Int32>) {
-    (low, high) = (lanes.lowHalf, lanes.highHalf)
+    self = unsafeBitCast(lanes, to: ResourceVector.self)
   }
 
   @inlinable public static var zero: ResourceVector { ResourceVector(lanes: .zero) }

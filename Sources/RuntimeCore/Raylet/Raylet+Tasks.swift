@@ -162,6 +162,7 @@ extension Raylet {
         startWorkers(into: &effects)
         break
       }
+      if ready.nothingFits { break }
       // A kind that is overdrawn for a while holds up only tasks that demand it.
       let available = ResourceVector(lanes: pointwiseMax(self.available.lanes, .zero))
       guard

@@ -43,7 +43,7 @@ struct ReadyQueues: ~Copyable {
   private var shapes = 0
   private(set) var count = 0
   /// No demand of a first task fitted when `take` looked last, and none of these tasks is new.
-  private var nothingFits = false
+  private(set) var nothingFits = false
 
   init() {
     capacity = 8
