@@ -57,10 +57,10 @@ public struct WordMap<Value: BitwiseCopyable>: ~Copyable {
   }
 
   @inlinable func home(_ key: UInt64) -> Int {
-    // Fibonacci hashing takes the highest bits: keys that differ only high up still spread. The last
-    // three bits stay as they are.
+    // Fibonacci hashing takes the highest bits: keys that differ only high up still spread. Within eight
+    // they lie backwards: what came first mostly goes first, and then the place behind a hole is empty.
     let spread = Int(truncatingIfNeeded: ((key >> 3) &* 0x9E37_79B9_7F4A_7C15) &>> shift)
-    return spread & ~7 | Int(truncatingIfNeeded: key) & 7
+    return spread & ~7 | ~Int(truncatingIfNeeded: key) & 7
   }
 
   /// The place of `key`, or of the empty slot where it would go.

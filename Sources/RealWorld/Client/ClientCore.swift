@@ -102,7 +102,7 @@ struct ClientCore: ~Copyable {
   // MARK: Calls
 
   /// What the tasks of this program have in common.
-  func model(function: FunctionID, shape: UInt16, kind: TaskKind) -> TaskSpec {
+  mutating func model(function: FunctionID, shape: UInt16, kind: TaskKind) -> TaskSpec {
     var spec = TaskSpec(
       id: TaskID(high: 0, low: 0), function: function, shape: shape, kind: kind,
       submitter: address.raw)

@@ -326,7 +326,13 @@ struct NodeCore: ~Copyable {
   }
 
   /// Carries out what a machine ordered.
+  @inline(__always)
   mutating func perform(from source: Address) {
+    if effects.count > 0 || recorder != nil { performAll(from: source) }
+  }
+
+  @inline(never)
+  private mutating func performAll(from source: Address) {
     recorder?.pointee.caused(effects)
     for i in 0..<effects.count {
       switch effects[i] {
@@ -344,16 +350,24 @@ struct NodeCore: ~Copyable {
         }
       case .execute(let task, let worker): execute(task, on: worker)
       case .drop(let object): drop(object)
-      case .spill(let object): spill(object)
-      case .restore(let object, let slot, _): restore(object, slot)
-      case .endActor(_, let worker): endActor(on: worker)
-      case .cancel(let task, let worker, let isRecursive):
-        cancel(task, on: worker, isRecursive: isRecursive)
-      case .transfer(let transfer): send(transfer)
-      default: orders.append(Order(effect: effects[i], source: source))
+      default: performRare(effects[i], from: source)
       }
     }
     effects.removeAll()
+  }
+
+  /// What few tasks need.
+  @inline(never)
+  private mutating func performRare(_ effect: Effect, from source: Address) {
+    switch effect {
+    case .spill(let object): spill(object)
+    case .restore(let object, let slot, _): restore(object, slot)
+    case .endActor(_, let worker): endActor(on: worker)
+    case .cancel(let task, let worker, let isRecursive):
+      cancel(task, on: worker, isRecursive: isRecursive)
+    case .transfer(let transfer): send(transfer)
+    default: orders.append(Order(effect: effect, source: source))
+    }
   }
 
   @inline(__always)

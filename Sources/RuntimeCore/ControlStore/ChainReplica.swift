@@ -148,7 +148,7 @@ public struct ChainReplica: ~Copyable {
         // The node drops its copy when it hears of the end.
       } else if object.index >= 0 && tables.existingObject(object) == nil {
         // A pulled copy of a return value that was freed and forgotten on its way: it goes.
-        if isTail { tellFreed(object, to: .raylet(node), into: &effects) }
+        if isTail { Self.tellFreed(object, to: .raylet(node), specs, into: &effects) }
       } else {
         addLocation(object, node, size, status, into: &effects)
       }
@@ -258,7 +258,7 @@ public struct ChainReplica: ~Copyable {
       // Freed before it was made: the copy goes, and with it the freeing reference.
       tables.forget(object)
       if isTail {
-        if node != .none { tellFreed(object, to: .raylet(node), into: &effects) }
+        if node != .none { Self.tellFreed(object, to: .raylet(node), specs, into: &effects) }
         specs.release(object.producer)
       }
       return
@@ -296,7 +296,7 @@ public struct ChainReplica: ~Copyable {
     }
     let entry = tables.object(object)
     if tables.isFreed(entry) {
-      tellFreed(object, to: client, into: &effects)
+      Self.tellFreed(object, to: client, specs, into: &effects)
       return
     }
     let (size, status) = tables.description(entry)
@@ -324,6 +324,8 @@ public struct ChainReplica: ~Copyable {
     _ handle: BatchHandle, client: Address, into effects: inout EffectBuffer<Effect>
   ) {
     let batch = payloads.batch(handle)
+    // Closures that capture the whole replica would copy it for each object.
+    let specs = specs
     for i in 0..<batch.pointee.count {
       let object = batch.pointee[i]
       // Freed in the order of their ends, they lie anywhere in the tables.
@@ -337,7 +339,7 @@ public struct ChainReplica: ~Copyable {
         let entry = tables.markFreed(object)
         if isTail {
           tables.forEachSubscriber(of: entry, persistentOnly: false) { address in
-            tellFreed(object, to: address, into: &effects)
+            Self.tellFreed(object, to: address, specs, into: &effects)
           }
           tables.dropSubscribers(of: entry)
         }
@@ -346,10 +348,10 @@ public struct ChainReplica: ~Copyable {
       if isTail {
         tables.forEachLocation(of: entry) { node in
           let holder = Address.raylet(node)
-          if holder != client { tellFreed(object, to: holder, into: &effects) }
+          if holder != client { Self.tellFreed(object, to: holder, specs, into: &effects) }
         }
         tables.forEachSubscriber(of: entry, persistentOnly: true) { address in
-          tellFreed(object, to: address, into: &effects)
+          Self.tellFreed(object, to: address, specs, into: &effects)
         }
       }
       tables.forget(object)
@@ -359,8 +361,9 @@ public struct ChainReplica: ~Copyable {
 
   /// The notice to a raylet holds the object's handle valid until it arrives: the handle must not
   /// name another object by then. A global scheduler's directory has a reference of its own.
-  private func tellFreed(
-    _ object: ObjectHandle, to client: Address, into effects: inout EffectBuffer<Effect>
+  private static func tellFreed(
+    _ object: ObjectHandle, to client: Address, _ specs: TaskSpecTable,
+    into effects: inout EffectBuffer<Effect>
   ) {
     if client.role == .raylet { specs.retain(object.producer) }
     effects.append(.send(.objectFreed(object), to: client))

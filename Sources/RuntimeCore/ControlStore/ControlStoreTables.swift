@@ -64,6 +64,7 @@ struct ControlStoreTables: ~Copyable {
   var memoryBytes: Int { records.memoryBytes + actors.memoryBytes + links.memoryBytes }
 
   /// Brings the record of an object near.
+  @inline(__always)
   func prefetch(_ object: ObjectHandle) { records.prefetch(object.key) }
 
   // MARK: Tasks

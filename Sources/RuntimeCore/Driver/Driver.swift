@@ -160,7 +160,9 @@ public struct Driver: ~Copyable {
   /// What this program has submitted, still holds and has not heard the end of: when it is cancelled,
   /// so are these.
   public var openChildren: [TaskHandle] {
-    specs.tasks(of: rootID.word).filter { status(ObjectHandle(producer: $0, index: 0)) == nil }
+    specs.tasks(of: rootID.word).filter { task in
+      objects[ObjectHandle(producer: task, index: 0).key]?.isReady != true
+    }
   }
 
   /// The object that the next `put` makes.
@@ -238,7 +240,7 @@ public struct Driver: ~Copyable {
   /// The deadline of a request that has not ended: as a fact (`timerFired`) it ends the request,
   /// whether that had a time limit or not. Of the latest request it is at hand; for others it is
   /// looked for.
-  public func deadline(of request: RequestID) -> TimerToken? {
+  public mutating func deadline(of request: RequestID) -> TimerToken? {
     func has(_ slot: UInt32) -> Bool {
       requests[slot].isActive && requests[slot].generation == request.number
     }
@@ -274,14 +276,14 @@ public struct Driver: ~Copyable {
   }
 
   /// Whether the object is known to be ready here, and with which status.
-  public func status(_ object: ObjectHandle) -> ObjectStatus? {
+  public mutating func status(_ object: ObjectHandle) -> ObjectStatus? {
     guard let known = objects[object.key], known.isReady else { return nil }
     return known.status
   }
 
   /// Whether the program has a use for the object: it submitted its task, put it or asked for it, and
   /// has not freed it.
-  public func knows(_ object: ObjectHandle) -> Bool { objects.contains(object.key) }
+  public mutating func knows(_ object: ObjectHandle) -> Bool { objects.contains(object.key) }
 
   /// The program promises that neither it nor any pending task needs the object any more.
   public mutating func free(_ object: ObjectHandle, into effects: inout EffectBuffer<Effect>) {
@@ -302,6 +304,7 @@ public struct Driver: ~Copyable {
     freed.removeAll()
   }
 
+  @inline(__always)
   func prefetch(_ object: ObjectHandle) {
     objects.prefetch(object.key)
     // A program that hears of a result mostly submits the next task.

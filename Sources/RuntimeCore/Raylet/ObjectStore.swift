@@ -41,12 +41,15 @@ struct ObjectStore: ~Copyable {
 
   func find(_ object: ObjectHandle) -> UInt32? { slots[object.key] }
   /// Brings near where the object would be found.
+  @inline(__always)
   func prefetch(_ object: ObjectHandle) { slots.prefetch(object.key) }
   /// Brings near the entry of an object, if there is one, where it would be found being near already.
+  @inline(__always)
   func prefetchEntry(_ object: ObjectHandle) {
     if let slot = slots[object.key] { entries.prefetch(slot) }
   }
   /// Brings near what sealing the object will write, `ahead` objects after the next one.
+  @inline(__always)
   func prefetchSealing(_ object: ObjectHandle, ahead: Int) {
     slots.prefetch(object.key)
     entries.prefetchNext(ahead)

@@ -267,7 +267,8 @@ extension Raylet {
     let spec = specs[task]
     averageTaskSeconds = smoothed(
       averageTaskSeconds, now.since(record.pointee.startedAt).seconds)
-    if parameters.pipelineTime > .zero { adaptPipelines(Int(record.pointee.queued)) }
+    // Filled again in one go when a part has drained, not one by one.
+    if Int(record.pointee.queued) <= pipelineDepth - pipelineDepth / 4 { adaptPipelines() }
     if records { effects.append(.record(.finished(task, node, worker, status))) }
     let hasNext = workers.removeFirst(worker, tasks)
     if hasNext { started(record.pointee.task, on: worker, at: now, into: &effects) }
@@ -299,10 +300,10 @@ extension Raylet {
     dispatch(at: now, into: &effects)
   }
 
-  /// - Parameter queued: what the worker that has finished a task still has, that one included.
-  private mutating func adaptPipelines(_ queued: Int) {
-    // Filled again in one go when a part has drained, not one by one.
-    if queued <= pipelineDepth - pipelineDepth / 4 { pipelinesAreFull = false }
+  /// Workers take as many further tasks as `Parameters.pipelineTime` says.
+  private mutating func adaptPipelines() {
+    guard parameters.pipelineTime > .zero else { return }
+    pipelinesAreFull = false
     let tasks = parameters.pipelineTime.seconds / max(averageTaskSeconds, 1e-9)
     pipelineDepth = max(1, min(parameters.pipelineLimit, Int(min(tasks, 1e6))))
   }

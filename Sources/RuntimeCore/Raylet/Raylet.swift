@@ -194,7 +194,8 @@ public struct Raylet: ~Copyable {
     case .writesCommitted(let task):
       specs.release(task)
       uncommitted -= 1
-      if ready.count > 0 { dispatch(at: now, into: &effects) }
+      // Every other reason to start a task was looked at when it came.
+      if uncommitted == parameters.uncommittedLimit - 1 { dispatch(at: now, into: &effects) }
     case .objectWanted(let object, let want):
       wanted(object, want, by: source, at: now, into: &effects)
     case .objectPut(let object, let size):
