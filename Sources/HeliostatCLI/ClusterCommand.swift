@@ -231,7 +231,10 @@ private final class EndSignals: @unchecked Sendable {
     for number in [SIGINT, SIGTERM] {
       signal(number, SIG_IGN)
       let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
-      source.setEventHandler { [unowned self] in end(0) }
+      source.setEventHandler { [unowned self] in
+        // On a busy machine one event stands for several signals.
+        for _ in 0..<max(1, source.data) { end(0) }
+      }
       source.resume()
       sources.append(source)
     }

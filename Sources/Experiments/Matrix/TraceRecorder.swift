@@ -21,7 +21,7 @@ final class TraceRecorder {
   private var transfers: [TransferKey: Instant] = [:]
   private var timeline = TaskTimeline()
   /// By submitter, the task whose value it was told of last.
-  private var told: [UInt32: UInt64] = [:]
+  private var told = WordMap<UInt64>()
   private var processorSeconds = 0.0
   private var isCut = false
 
@@ -36,7 +36,7 @@ final class TraceRecorder {
     cluster.onTransition = { [unowned self] transition, now in record(transition, now) }
     cluster.observe { [unowned self] _, _, target, message in
       guard case .objectReady(let object, _) = message, target.role == .driver else { return }
-      told[target.raw] = cluster.specs[object.producer].id.word
+      told.set(UInt64(target.raw), cluster.specs[object.producer].id.word)
     }
   }
 
@@ -46,25 +46,25 @@ final class TraceRecorder {
       guard timeline.tasks.count + open.count < limit else {
         isCut = true
         // The handle may have been that of a task which ended without running.
-        open[task.index] = nil
+        if !open.isEmpty { open[task.index] = nil }
         return
       }
       var partial = Partial()
       partial.submitted = now
-      if let awaited = told[cluster.specs[task].submitter] { partial.awaited = [awaited] }
+      if let awaited = told[UInt64(cluster.specs[task].submitter)] { partial.awaited = [awaited] }
       for i in 0..<cluster.specs[task].argumentCount {
         let producer = cluster.specs.argument(task, i).producer
         partial.dependencies.append(cluster.specs[producer].id.word)
       }
       open[task.index] = partial
-    case .queued(let task, _):
+    case .queued(let task, _) where !open.isEmpty:
       open[task.index]?.placed = now
-    case .inputsReady(let task, _):
+    case .inputsReady(let task, _) where !open.isEmpty:
       open[task.index]?.ready = now
-    case .started(let task, _, _):
+    case .started(let task, _, _) where !open.isEmpty:
       // The raylet's order; the first instruction follows.
       open[task.index]?.started = now + cluster.configuration.worker.dispatch
-    case .finished(let task, let node, let worker, _):
+    case .finished(let task, let node, let worker, _) where !open.isEmpty:
       guard let partial = open.removeValue(forKey: task.index) else { return }
       let spec = cluster.specs[task]
       let placed = partial.placed ?? partial.submitted

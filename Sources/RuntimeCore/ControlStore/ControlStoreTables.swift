@@ -186,6 +186,7 @@ struct ControlStoreTables: ~Copyable {
     return entry
   }
 
+  @inline(__always)
   private func holds(_ entry: ObjectPointer, _ node: NodeID) -> Bool {
     if entry.pointee.node == node { return true }
     var link = entry.pointee.moreLocations
@@ -228,6 +229,7 @@ struct ControlStoreTables: ~Copyable {
     return nil
   }
 
+  @inline(__always)
   func forEachLocation(of entry: ObjectPointer, _ body: (NodeID) -> Void) {
     if entry.pointee.node == .none { return }
     body(entry.pointee.node)
@@ -239,7 +241,7 @@ struct ControlStoreTables: ~Copyable {
   }
 
   /// One location, another one each time.
-  func someLocation(_ entry: ObjectPointer) -> NodeID? {
+  mutating func someLocation(_ entry: ObjectPointer) -> NodeID? {
     if entry.pointee.node == .none { return nil }
     if entry.pointee.moreLocations == Self.end { return entry.pointee.node }
     var count: UInt16 = 1
@@ -335,6 +337,7 @@ struct ControlStoreTables: ~Copyable {
       Link(value: address.raw, next: entry.pointee.subscribers, isPersistent: persistent))
   }
 
+  @inline(__always)
   func forEachSubscriber(
     of entry: ObjectPointer, persistentOnly: Bool, _ body: (Address) -> Void
   ) {

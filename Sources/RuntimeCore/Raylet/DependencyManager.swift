@@ -137,7 +137,7 @@ struct DependencyManager: ~Copyable {
   }
 
   /// The pull class of an object: the most urgent of its waiters.
-  func urgency(_ object: ObjectHandle) -> PullManager.Urgency {
+  mutating func urgency(_ object: ObjectHandle) -> PullManager.Urgency {
     var result = PullManager.Urgency.taskArgument
     guard let interest = interest(object) else { return result }
     var link = interest.pointee.head
