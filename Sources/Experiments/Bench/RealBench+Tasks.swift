@@ -67,73 +67,75 @@ extension RealBench {
         name: "tasks.in_process", value: inProcess, unit: "tasks/s",
         limit: await ringLimit(), limitMeaning: Self.ringMeaning(Self.largeBatch)))
 
-    let two = try await withNodes([BenchNode.Options(store: BenchNode.Options.smallStore)]) {
-      nodes in
-      try await connected(to: nodes[0], functions) { ray in
-        _ = try await Self.taskRate(ray, functions.noop, count: warm)
-        return try await medians {
-          try await Self.perCore(nodes) {
-            try await Self.taskRate(ray, functions.noop, count: count)
-          }
-        }
-      }
-    }
+    let figures = try await oneAndTwoNodes(functions, count, warm)
     let frames = try await frameLimit(length: 64)
+    func value(_ figure: Figure) -> Double { figures[figure] ?? .nan }
     report(
       BenchmarkResult(
-        name: "tasks.two_processes", value: two["rate"] ?? .nan, unit: "tasks/s", limit: frames,
+        name: "tasks.two_processes", value: value(.oneNode), unit: "tasks/s", limit: frames,
         limitMeaning: Self.frameMeaning))
-    let perCore = two["per core"] ?? .nan
     report(
       BenchmarkResult(
-        name: "tasks.two_processes_per_core", value: perCore, unit: "tasks/s", limit: frames,
+        name: "tasks.two_processes_per_core", value: value(.oneNodePerCore), unit: "tasks/s",
+        limit: frames,
         limitMeaning: "\(Self.frameMeaning); per second of processor time of all processes"))
-    try await twoNodes(functions, count, warm, perCore, report)
-  }
-
-  /// A driver on each of two nodes, both at once; as many workers in all as on the single node.
-  private func twoNodes(
-    _ functions: BenchFunctions, _ count: Int, _ warm: Int, _ single: Double, _ report: Report
-  ) async throws {
-    let options = BenchNode.Options(cpus: 1, store: BenchNode.Options.smallStore)
-    let both = try await withNodes([options, options]) { nodes in
-      let first = try await connect(to: nodes[0], functions)
-      let second = try await connect(to: nodes[1], functions)
-      @Sendable func half(_ cluster: Cluster, _ count: Int) async throws -> Double {
-        try await cluster.run { try await Self.taskRate($0, functions.noop, count: count) }
-      }
-      func pair(_ count: Int) async throws -> Double {
-        let start = MonotonicClock.nanoseconds
-        async let one = half(first, count / 2)
-        async let other = half(second, count / 2)
-        _ = try await (one, other)
-        return Double(count) / Self.seconds(since: start)
-      }
-      _ = try await pair(warm)
-      let result = try await medians { try await Self.perCore(nodes) { try await pair(count) } }
-      await first.stop()
-      await second.stop()
-      return result
-    }
     report(
-      BenchmarkResult(name: "tasks.two_nodes", value: both["rate"] ?? .nan, unit: "tasks/s"))
+      BenchmarkResult(name: "tasks.two_nodes", value: value(.twoNodes), unit: "tasks/s"))
     report(
       BenchmarkResult(
-        name: "tasks.two_nodes_per_core", value: both["per core"] ?? .nan, unit: "tasks/s",
-        limit: single, limitMeaning: "driver and one node in two processes"))
+        name: "tasks.two_nodes_per_core", value: value(.twoNodesPerCore), unit: "tasks/s",
+        limit: value(.oneNodePerCore), limitMeaning: "driver and one node in two processes"))
   }
 
-  /// A rate, and the same work for each second of processor time of this process and `nodes`.
+  private enum Figure { case oneNode, oneNodePerCore, twoNodes, twoNodesPerCore }
+
+  /// A driver with one node in another process, and a driver on each of two nodes, both at once; as many
+  /// workers in all. In turn, so that both have the same minutes of the machine.
+  private func oneAndTwoNodes(
+    _ functions: BenchFunctions, _ count: Int, _ warm: Int
+  ) async throws -> [Figure: Double] {
+    let small = BenchNode.Options.smallStore
+    let half = BenchNode.Options(cpus: 1, store: small)
+    return try await withNodes([BenchNode.Options(store: small)]) { one in
+      try await withNodes([half, half]) { two in
+        let single = try await connect(to: one[0], functions)
+        let first = try await connect(to: two[0], functions)
+        let second = try await connect(to: two[1], functions)
+        @Sendable func run(_ cluster: Cluster, _ count: Int) async throws {
+          try await cluster.run { _ = try await Self.taskRate($0, functions.noop, count: count) }
+        }
+        func both(_ count: Int) async throws {
+          async let one: Void = run(first, count / 2)
+          async let other: Void = run(second, count / 2)
+          _ = try await (one, other)
+        }
+        try await run(single, warm)
+        try await both(warm)
+        let result = try await medians {
+          let (rate, perCore) = try await Self.perCore(one, count) { try await run(single, count) }
+          let (pair, pairPerCore) = try await Self.perCore(two, count) { try await both(count) }
+          return [
+            Figure.oneNode: rate, .oneNodePerCore: perCore, .twoNodes: pair,
+            .twoNodesPerCore: pairPerCore,
+          ]
+        }
+        for cluster in [single, first, second] { await cluster.stop() }
+        return result
+      }
+    }
+  }
+
+  /// The rate of `count` tasks, and that for each second of processor time of this process and `nodes`.
   private static func perCore(
-    _ nodes: [BenchProcess], _ rate: () async throws -> Double
-  ) async throws -> [String: Double] {
+    _ nodes: [BenchProcess], _ count: Int, _ work: () async throws -> Void
+  ) async throws -> (rate: Double, perCore: Double) {
     func used() -> Double {
       nodes.reduce(ProcessFacts.own.processorSeconds) { $0 + $1.processorSeconds }
     }
     let before = used()
     let start = MonotonicClock.nanoseconds
-    let rate = try await rate()
-    let cores = (used() - before) / seconds(since: start)
-    return ["rate": rate, "per core": rate / cores]
+    try await work()
+    let time = seconds(since: start)
+    return (Double(count) / time, Double(count) / (used() - before))
   }
 }
