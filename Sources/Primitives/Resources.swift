@@ -46,8 +46,9 @@ public struct ResourceVector: Hashable, Sendable, BitwiseCopyable, Codable {
 
   /// True when every kind of `self` is covered by `supply`.
   @inlinable public func fits(in supply: ResourceVector) -> Bool {
-    let missing = (supply.lanes &- lanes).min()
-    return missing >= 0
+    // No lane is below zero: `min()` would be a call for each task.
+    let left = unsafeBitCast(supply.lanes &- lanes, to: SIMD4<UInt64>.self)
+    return (left[0] | left[1] | left[2] | left[3]) & 0x8000_0000_8000_0000 == 0
   }
 
   /// How many holders of `self` fit side by side in `supply`, as a real number; infinite for a demand

@@ -166,10 +166,7 @@ extension NodeCore {
         block.deallocate()
       }
       if cancellations > 0 && worker.cancellation.forget(report.task) { cancellations -= 1 }
-      handle(
-        Envelope(
-          message: .taskFinished(report.task, worker.number, report.status),
-          source: rayletAddress, target: rayletAddress))
+      tell(.taskFinished(report.task, worker.number, report.status))
     case .result:
       keep(report.value, of: report.task, index: report.index, report.status)
     case .roomWanted: roomWanted(report.value.count, by: worker)

@@ -281,6 +281,17 @@ struct NodeCore: ~Copyable {
     drain()
   }
 
+  /// Lets the raylet of this node hear what its workers did, and then all that follows here.
+  @inline(__always)
+  mutating func tell(_ message: Message) {
+    if recorder != nil {
+      record(Envelope(message: message, source: rayletAddress, target: rayletAddress))
+    }
+    raylet.pointee.receive(message, from: rayletAddress, at: now, into: &effects)
+    perform(from: rayletAddress)
+    drain()
+  }
+
   /// Lets the machines of this process answer each other until nothing is left.
   @inline(__always)
   mutating func drain() { while let next = queue.popFirst() { step(next) } }

@@ -70,6 +70,16 @@ public struct ChainReplica: ~Copyable {
       }
       // The message's reference: the task's row has one of its own by now.
       if case .taskLogged(let task, _) = message { specs.release(task) }
+    default: receiveOther(message, from: source, into: &effects)
+    }
+  }
+
+  /// Anything but a client's write.
+  @inline(never)
+  private mutating func receiveOther(
+    _ message: Message, from source: Address, into effects: inout EffectBuffer<Effect>
+  ) {
+    switch message {
     case .updatePropagated(let handle, let sequence):
       precondition(
         sequence.value == applied.value + 1,
@@ -110,6 +120,7 @@ public struct ChainReplica: ~Copyable {
   }
 
   /// Keeps an applied update until it is acknowledged and passes a copy on.
+  @inline(never)
   private mutating func passOn(
     _ record: UpdateRecord, into effects: inout EffectBuffer<Effect>
   ) {
@@ -126,6 +137,7 @@ public struct ChainReplica: ~Copyable {
     if case .objectsFreed(let batch) = update { payloads.remove(batch) }
   }
 
+  @inline(__always)
   private mutating func apply(
     _ update: Message, client: Address, into effects: inout EffectBuffer<Effect>
   ) {
@@ -143,6 +155,16 @@ public struct ChainReplica: ~Copyable {
       if node == .none && specs[task].kind == .actorCreation && !hasEnded(task) {
         loseActor(task, into: &effects)
       }
+    default: applyOther(update, client: client, into: &effects)
+    }
+  }
+
+  /// Updates that not every task brings.
+  @inline(never)
+  private mutating func applyOther(
+    _ update: Message, client: Address, into effects: inout EffectBuffer<Effect>
+  ) {
+    switch update {
     case .locationAdded(let object, let node, let status, let size):
       if hasEnded(object.producer) {
         // The node drops its copy when it hears of the end.

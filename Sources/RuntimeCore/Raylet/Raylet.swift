@@ -184,11 +184,10 @@ public struct Raylet: ~Copyable {
     _ message: Message, from source: Address, at now: Instant,
     into effects: inout EffectBuffer<Effect>
   ) {
+    // What every task brings has a short way: the rest saves and restores many registers.
     switch message {
     case .taskSubmitted(let task, let notice):
       submitted(task, notice, at: now, into: &effects)
-    case .taskPlaced(let task):
-      placed(task, by: source, at: now, into: &effects)
     case .taskFinished(let task, let worker, let status):
       finished(task, worker, status, at: now, into: &effects)
     case .writesCommitted(let task):
@@ -196,6 +195,18 @@ public struct Raylet: ~Copyable {
       uncommitted -= 1
       // Every other reason to start a task was looked at when it came.
       if uncommitted == parameters.uncommittedLimit - 1 { dispatch(at: now, into: &effects) }
+    default: receiveOther(message, from: source, at: now, into: &effects)
+    }
+  }
+
+  @inline(never)
+  private mutating func receiveOther(
+    _ message: Message, from source: Address, at now: Instant,
+    into effects: inout EffectBuffer<Effect>
+  ) {
+    switch message {
+    case .taskPlaced(let task):
+      placed(task, by: source, at: now, into: &effects)
     case .objectWanted(let object, let want):
       wanted(object, want, by: source, at: now, into: &effects)
     case .objectPut(let object, let size):
