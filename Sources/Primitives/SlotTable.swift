@@ -28,18 +28,22 @@ public struct ChunkedTable<Record: BitwiseCopyable, let chunkShift: Int>: ~Copya
   @inlinable public init() {
     let words = 4 * Self.chunkSize / 64
     chunks = .allocate(capacity: 4)
-    free = .allocate(capacity: words)
-    free.initialize(repeating: 0, count: words)
-    whole = WordStack(capacity: words)
-    partial = WordStack(capacity: words)
+    free = Self.bookkeeping(words)
+    whole = WordStack(at: free + words)
+    partial = WordStack(at: free + words + words / 2)
+  }
+
+  /// No slot is free; behind the bits of `words` words is room for both stacks of them.
+  @inlinable static func bookkeeping(_ words: Int) -> UnsafeMutablePointer<UInt64> {
+    let block = UnsafeMutablePointer<UInt64>.allocate(capacity: words * 2)
+    block.initialize(repeating: 0, count: words * 2)
+    return block
   }
 
   deinit {
     for i in 0..<Int(chunkCount) { chunks[i].deallocate() }
     chunks.deallocate()
     free.deallocate()
-    whole.deallocate()
-    partial.deallocate()
   }
 
   /// Live records.
@@ -51,7 +55,7 @@ public struct ChunkedTable<Record: BitwiseCopyable, let chunkShift: Int>: ~Copya
   /// Bytes of heap that the table holds.
   @inlinable public var memoryBytes: Int {
     Int(chunkCount) * Self.chunkSize * MemoryLayout<Record>.stride
-      + Int(chunkCapacity) * (8 + Self.chunkSize / 64 * 18)
+      + Int(chunkCapacity) * (8 + Self.chunkSize / 64 * 16)
   }
 
   @inlinable public func pointer(_ slot: UInt32) -> UnsafeMutablePointer<Record> {
@@ -140,55 +144,48 @@ public struct ChunkedTable<Record: BitwiseCopyable, let chunkShift: Int>: ~Copya
     largerChunks.moveInitialize(from: chunks, count: count)
     chunks.deallocate()
     chunks = largerChunks
-    let largerFree = UnsafeMutablePointer<UInt64>.allocate(capacity: words * 2)
-    largerFree.moveInitialize(from: free, count: words)
-    (largerFree + words).initialize(repeating: 0, count: words)
+    let larger = Self.bookkeeping(words * 2)
+    larger.update(from: free, count: words)
+    whole.move(to: larger + words * 2, capacity: words)
+    partial.move(to: larger + words * 3, capacity: words)
     free.deallocate()
-    free = largerFree
-    whole.grow(from: words, to: words * 2)
-    partial.grow(from: words, to: words * 2)
+    free = larger
     chunkCapacity *= 2
   }
 }
 
-/// Words of a table of slots, each at most once.
+/// Words of a table of slots, each at most once, in memory of the table's.
 @usableFromInline struct WordStack {
-  @usableFromInline var words: UnsafeMutablePointer<UInt32>
-  @usableFromInline var isListed: UnsafeMutablePointer<Bool>
+  /// In the lower bits the words on the stack, from the bottom; the highest bit of the place that has a
+  /// word's number says whether that word is on it.
+  @usableFromInline var places: UnsafeMutablePointer<UInt32>
   @usableFromInline var count = 0
 
-  @usableFromInline init(capacity: Int) {
-    words = .allocate(capacity: capacity)
-    isListed = .allocate(capacity: capacity)
-    isListed.initialize(repeating: false, count: capacity)
+  @usableFromInline static var listed: UInt32 { 1 << 31 }
+
+  /// - Parameter memory: half as many words of it as the table has, all zero.
+  @usableFromInline init(at memory: UnsafeMutablePointer<UInt64>) {
+    places = UnsafeMutableRawPointer(memory).assumingMemoryBound(to: UInt32.self)
   }
 
   @usableFromInline mutating func push(_ word: Int) {
-    if isListed[word] { return }
-    isListed[word] = true
-    words[count] = UInt32(truncatingIfNeeded: word)
+    if places[word] & Self.listed != 0 { return }
+    places[word] |= Self.listed
+    places[count] = places[count] & Self.listed | UInt32(truncatingIfNeeded: word)
     count += 1
   }
 
   @usableFromInline mutating func pop() -> Int? {
     if count == 0 { return nil }
     count -= 1
-    let word = Int(words[count])
-    isListed[word] = false
+    let word = Int(places[count] & ~Self.listed)
+    places[word] &= ~Self.listed
     return word
   }
 
-  @usableFromInline mutating func grow(from capacity: Int, to larger: Int) {
-    var grown = WordStack(capacity: larger)
-    grown.words.update(from: words, count: count)
-    grown.isListed.update(from: isListed, count: capacity)
-    grown.count = count
-    deallocate()
-    self = grown
-  }
-
-  @usableFromInline func deallocate() {
-    words.deallocate()
-    isListed.deallocate()
+  @usableFromInline mutating func move(to memory: UnsafeMutablePointer<UInt64>, capacity: Int) {
+    let old = places
+    places = UnsafeMutableRawPointer(memory).assumingMemoryBound(to: UInt32.self)
+    places.update(from: old, count: capacity)
   }
 }
