@@ -38,6 +38,9 @@ extension RecordReader {
     case .endActor:
       let creation = try task()
       return .endActor(creation, on: try worker())
+    case .inheritError:
+      let task = try task()
+      return .inheritError(task, from: try object())
     case .drop: return .drop(try object())
     case .spill: return .spill(try object())
     case .restore:

@@ -4,7 +4,7 @@ import RuntimeCore
 /// The kind of an effect, without what it carries.
 public enum EffectKind: UInt8, Sendable, CaseIterable {
   case send, transfer, startTimer, execute, startWorker, drop, spill, restore
-  case resultArrived, requestEnded, record, cancel, endActor
+  case resultArrived, requestEnded, record, cancel, endActor, inheritError
 
   /// The name in listings: `start-timer`.
   public var name: String { hyphenated("\(self)") }
@@ -26,6 +26,7 @@ extension Effect {
     case .record: .record
     case .cancel: .cancel
     case .endActor: .endActor
+    case .inheritError: .inheritError
     }
   }
 
@@ -61,6 +62,9 @@ extension Effect {
     case .endActor(let creation, let worker):
       sink.task(creation)
       sink.worker(worker)
+    case .inheritError(let task, let source):
+      sink.task(task)
+      sink.object(source)
     case .drop(let object), .spill(let object): sink.object(object)
     case .restore(let object, let slot, let size):
       sink.object(object)

@@ -184,9 +184,8 @@ struct ActorArgumentTests {
         await #expect(throws: RuntimeError.taskFailed("start.Counter: -1 is below zero")) {
           try await ray.get(negative.created)
         }
-        // What another node's inputs said is not known here, but that they failed.
         for (actor, words) in [
-          (never, "an input of it failed"), (negative, "start.Counter: -1 is below zero"),
+          (never, "start.fail: too bad"), (negative, "start.Counter: -1 is below zero"),
         ] {
           let error = await ray.error(of: ray.call(actor, functions.next))
           #expect(error == .taskFailed(words))

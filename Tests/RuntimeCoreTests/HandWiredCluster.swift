@@ -150,7 +150,7 @@ final class HandWiredCluster {
       case .requestEnded(let request, let outcome): ended[request.number] = outcome
       case .restore(_, let slot, _):
         loose.append(.message(.objectRestored(slot), from: source, to: source))
-      case .record, .drop, .spill, .endActor, .cancel: break
+      case .record, .drop, .spill, .endActor, .cancel, .inheritError: break
       }
     }
     effects.removeAll()

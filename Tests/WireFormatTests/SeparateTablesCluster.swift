@@ -237,7 +237,7 @@ final class SeparateTablesCluster {
       case .requestEnded(let request, let outcome):
         ended[UInt64(source.number) << 32 | UInt64(request.number)] = outcome
       case .restore(_, let slot, _): loose.append(.own(.objectRestored(slot), source))
-      case .record, .drop, .spill, .resultArrived, .endActor: break
+      case .record, .drop, .spill, .resultArrived, .endActor, .inheritError: break
       case .cancel(let task, let worker, _):
         askedToStop(task, on: worker, of: source.number)
       }

@@ -114,6 +114,8 @@ extension NodeCore {
   /// gone it can be read.
   mutating func spill(_ object: ObjectHandle) {
     guard let value = values.pointer(object.key) else { return }
+    // The words of an error are not counted: nothing is won.
+    if raylet.pointee.status(object)?.isError == true { return }
     switch value.pointee.form {
     case .inline, .onDisk: return
     case .heap:

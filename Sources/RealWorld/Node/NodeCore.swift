@@ -377,6 +377,7 @@ struct NodeCore: ~Copyable {
     case .cancel(let task, let worker, let isRecursive):
       cancel(task, on: worker, isRecursive: isRecursive)
     case .transfer(let transfer): send(transfer)
+    case .inheritError(let task, let source): inheritError(task, from: source)
     default: orders.append(Order(effect: effect, source: source))
     }
   }

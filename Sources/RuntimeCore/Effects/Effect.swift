@@ -16,6 +16,9 @@ public enum Effect: Sendable, BitwiseCopyable {
   case cancel(TaskHandle, on: WorkerID, isRecursive: Bool)
   /// The actor that this creation made has ended: its state goes. The worker may be sent other tasks.
   case endActor(TaskHandle, on: WorkerID)
+  /// The task ends without running, with the error of this object, which is in the local store: what is
+  /// known of that error beside its status is from now on that of the task's results too.
+  case inheritError(TaskHandle, from: ObjectHandle)
   /// The local copy's bytes are not needed any more.
   case drop(ObjectHandle)
   /// Move the local copy's bytes to disk.

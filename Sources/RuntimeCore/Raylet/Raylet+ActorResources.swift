@@ -38,7 +38,7 @@ extension Raylet {
     )
     if error.isError {
       addActor(handle)
-      complete(slot, error, at: now, into: &effects)
+      endUnrun(slot, error, at: now, into: &effects)
       actorExists(handle, .none, failure: error, at: now, into: &effects)
       return false
     }

@@ -110,7 +110,7 @@ extension Raylet {
       let failure = record.pointee.failure
       let error = failure.isError ? failure : tasks.pointer(slot).pointee.inputError
       if error.isError {
-        complete(slot, error, at: now, into: &effects)
+        endUnrun(slot, error, at: now, into: &effects)
         continue
       }
       record.pointee.running += 1

@@ -147,7 +147,7 @@ extension Raylet {
     } else if kind == .actorCreation && !creationReady(slot, at: now, into: &effects) {
       return
     } else if task.pointee.inputError.isError {
-      complete(slot, task.pointee.inputError, at: now, into: &effects)
+      endUnrun(slot, task.pointee.inputError, at: now, into: &effects)
     } else {
       ready.append(slot, shape: task.pointee.shape, atFront: youngestFirst, tasks)
     }

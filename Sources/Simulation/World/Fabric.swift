@@ -338,6 +338,9 @@ struct Fabric: ~Copyable {
       case .drop, .spill:
         // Bytes are only counted here, and the raylet does that.
         break
+      case .inheritError:
+        // A simulated program follows the inputs itself: it has the words of all failures in one place.
+        break
       case .cancel(let task, _, let isRecursive):
         notifications.append(.cancellationRequested(task, isRecursive: isRecursive))
       case .endActor(let creation, _):

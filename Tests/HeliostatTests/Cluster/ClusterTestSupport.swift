@@ -48,6 +48,9 @@ struct NodeFunctions: Sendable {
   let held: RemoteFunction<Int, Int>
   let gate = Gate()
   let start: StartFunctions
+  /// Of the actor `start.counter`.
+  let add: ActorMethod<Int, Int, Int>
+  let plus: RemoteFunction<Int, Int, Int>
 
   init() {
     make = library.remote("make") { (count: Int) in (0..<Int64(count)).map { $0 } }
@@ -62,6 +65,11 @@ struct NodeFunctions: Sendable {
       return x
     }
     start = StartFunctions(library)
+    add = library.method("add", of: start.counter) { (count: inout Int, x: Int) in
+      count += x
+      return count
+    }
+    plus = library.remote("plus") { (x: Int, y: Int) in x + y }
   }
 }
 

@@ -55,9 +55,11 @@ struct WorkerCrashTests {
       }
       #expect(try await ray.get(before) == (0..<100).map { $0 * $0 })
       #expect(try await ray.get(after) == (0..<100).map { $0 * $0 })
-      // A task that depends on the dead one fails with it.
-      await #expect(throws: RuntimeError.self) {
+      // A task that depends on the dead one fails with it, and with the same words.
+      await #expect {
         try await ray.get(ray.submit(functions.square, .ref(doomed)))
+      } throws: {
+        (crash($0) ?? "").contains("(process \(process)) was killed by SIGKILL while it ran 'hang'")
       }
     }
   }
