@@ -146,7 +146,10 @@ public final class Session: @unchecked Sendable {
       throw RuntimeError.getTimedOut(after: timeout)
     case .failed:
       for object in objects {
-        if let status = backend.status(object), status.isError { throw error(status, object) }
+        guard let status = backend.status(object), status.isError else { continue }
+        // Long words have stayed on the node.
+        await backend.prepare([object])
+        throw error(status, object)
       }
       throw RuntimeError.disconnected(backend.lost ?? "the request failed")
     }

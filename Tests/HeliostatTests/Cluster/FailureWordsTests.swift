@@ -148,6 +148,25 @@ struct FailureWordsTests {
     }
   }
 
+  @Test("Long words arrive whole", arguments: [3000, 5000, 100_000])
+  func long(_ count: Int) async throws {
+    try await SocketNodes.with(2) { nodes in
+      let functions = nodes.functions
+      let words = String(repeating: "bad", count: count / 3)
+      try await nodes.run(on: 1) { ray async throws in
+        for (there, here) in Self.pairs {
+          let bad = ray.submit(
+            functions.start.fail, .value(words), options: Self.on(there))
+          let near = ray.submit(functions.start.late, .ref(bad), options: Self.on(here))
+          for ref in [near, bad] {
+            let error = await ray.error(of: ref)
+            #expect(error == .taskFailed("start.fail: \(words)"), "\(there) to \(here)")
+          }
+        }
+      }
+    }
+  }
+
   @Test(
     "Calls of an actor whose constructor failed carry its words when memory has been short since")
   func memoryShort() async throws {
