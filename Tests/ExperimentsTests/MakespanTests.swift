@@ -75,25 +75,50 @@ import Workload
       published: PublishedResults())
     #expect(report.result.runs.allSatisfy { $0[0].trace?.timeline.tasks.count == 3 })
     let table = try #require(report.details.first)
-    #expect(table.rows.map { $0[0] } == ["chain", "tree"])
-    #expect(table.rows.map { $0.last } == ["trace.json", "trace-2.json"])
+    #expect(table.headings.map(\.title) == ["", "chain", "tree"])
+    #expect(table.notes.contains("Traces: trace.json (chain), trace-2.json (tree)."))
     #expect(table.notes.contains("Only the first 3 tasks were recorded; --trace records more."))
   }
 
-  @Test("the columns of a row add up to its makespan")
+  @Test("the parts of a run add up to its makespan")
   func table() throws {
+    let table = try table([])
+    for run in [1, 2] {
+      let numbers = table.rows.prefix(6).compactMap { Double($0[run]) }
+      try #require(numbers.count == 6)
+      #expect(abs(numbers[..<5].reduce(0, +) - numbers[5]) < 3e-6)
+    }
+    #expect(table.rows[0] == ["run", "3.500000", "1.500000"])
+    #expect(table.rows.map { $0[0] }.suffix(3) == ["makespan", "longest chain", "work ÷ CPUs"])
+  }
+
+  @Test(
+    "the table of as many runs as are traced fits into 80 characters, whatever they are called",
+    arguments: [
+      ("[1, 2, 3, 4]", "\"{workload.with.shape}\""), ("[1, 200000]", "short"),
+      ("[1, 200000]", "\"a-series-with-a-name-that-has-no-place-to-break {workload.with.shape}\""),
+      ("[1]", "\"a-series-with-a-name-that-has-no-place-to-break {workload.with.shape}\""),
+    ])
+  func width(seconds: String, series: String) throws {
+    let table = try table([
+      ("workload.with.shape", "chain"), ("workload.with.duration", "1s"), ("series", series),
+      ("sweep.workload.with.duration", seconds.replacing(/[0-9]+/) { "\($0.output)s" }),
+      ("checks", "[]"), ("compare", "[]"), ("x", "{name: task time, from: workload.with.duration}"),
+    ])
+    let lines = table.terminalText(width: 80).split(separator: "\n")
+    #expect(lines.filter { $0.count > 80 } == [])
+    #expect(table.headings.count == 1 + seconds.count { $0 == "," } + 1)
+  }
+
+  /// The table of the tree reduce with some changes.
+  private func table(_ changes: [(String, String)]) throws -> ResultTable {
     let path = WalkThroughTests.workloads.appendingPathComponent("tree-reduce.yaml").path
-    var runner = ExperimentRunner(try WorkloadFile.load(path), threads: 1)
+    let file = try WorkloadFile.load(path).applying(overrides: changes)
+    var runner = ExperimentRunner(file, threads: 1)
     runner.traceLimit = 100
     let report = try ExperimentReport(
       try runner.run(), seeds: runner.seeds, command: [], startedAt: "",
       published: PublishedResults())
-    let table = try #require(report.details.first)
-    for row in table.rows {
-      let numbers = row.dropFirst().prefix(6).compactMap { Double($0) }
-      try #require(numbers.count == 6)
-      #expect(abs(numbers[..<5].reduce(0, +) - numbers[5]) < 3e-6)
-    }
-    #expect(table.rows.map { $0[1] } == ["3.500000", "1.500000"])
+    return try #require(report.details.first)
   }
 }

@@ -21,13 +21,22 @@ extension ExperimentReport {
     let traced = traced
     guard let seed = manifest.seeds.first, !traced.isEmpty else { return [] }
     let parts = ["run", "queue", "transfer", "scheduling", "driver"]
-    let rows = traced.map { cell, name, trace in
+    // A row for each part, as a terminal is no wider than eight times of a microsecond.
+    var rows = (parts + ["makespan", "longest chain", "work ÷ CPUs"]).map { [$0] }
+    for (_, _, trace) in traced {
       let breakdown = CriticalPath(trace.timeline).breakdown
       let times = parts.map { part in breakdown.named.first { $0.name == part }?.time ?? .zero }
       let bounds = [trace.timeline.criticalPathBound(), trace.workBound]
-      let numbers = (times + [breakdown.makespan] + bounds).map { Self.seconds($0) }
-      return [cell] + numbers + (traced.count > 1 ? [name] : [])
+      for (row, time) in (times + [breakdown.makespan] + bounds).enumerated() {
+        rows[row].append(Self.seconds(time))
+      }
     }
+    // The longest word that a column's heading may have for the table to fit into 80 characters.
+    let room = (80 - "longest chain".count) / traced.count - 1
+    let isShort = traced.allSatisfy {
+      $0.cell.split(separator: " ").allSatisfy { $0.count <= room }
+    }
+    let headings = traced.map { ResultTable.Heading(isShort ? $0.cell : $0.name, .trailing) }
     var notes = [
       "The chain of waits that ended in the last finish, seed \(seed); the parts add up to the "
         + "makespan.",
@@ -35,6 +44,10 @@ extension ExperimentReport {
         + "local; scheduling: to be placed; driver: for the program to submit them.",
       "No schedule is shorter than the longest chain of dependent tasks, or than work ÷ CPUs.",
     ]
+    if traced.count > 1 {
+      let files = traced.map { "\($0.name) (\($0.cell))" }.joined(separator: ", ")
+      notes.append("Traces: \(files).")
+    }
     if let cut = traced.first(where: \.trace.isCut) {
       notes.append(
         "Only the first \(cut.trace.timeline.tasks.count) tasks were recorded; "
@@ -48,11 +61,7 @@ extension ExperimentReport {
     return [
       ResultTable(
         title: "Where the makespan went (\(result.world.name), in seconds)",
-        headings: [.init("traced run")] + parts.map { .init($0, .trailing) }
-          + [
-            .init("makespan", .trailing), .init("longest chain", .trailing),
-            .init("work ÷ CPUs", .trailing),
-          ] + (traced.count > 1 ? [.init("trace")] : []),
+        headings: [.init("")] + headings,
         rows: rows, notes: notes)
     ]
   }
