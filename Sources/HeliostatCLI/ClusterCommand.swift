@@ -116,7 +116,12 @@ struct ClusterCommand: ParsableCommand {
     guard run.real.nodes == nil, run.real.connect == nil else {
       throw BadInput("--nodes and --connect after -- : the cluster is the one in front of it")
     }
-    run.world = "real"
+    if run.world == "simulated" {
+      throw BadInput(
+        "--world simulated after -- : the cluster in front of it is real; leave --world out, or "
+          + "simulate the file's own cluster: heliostat run FILE")
+    }
+    run.world = run.world ?? "real"
     run.real.nodes = nodes
     run.real.cpus = run.real.cpus ?? cpus
     run.real.gpus = run.real.gpus ?? gpus

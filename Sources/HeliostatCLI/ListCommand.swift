@@ -16,10 +16,15 @@ struct ListCommand: ParsableCommand {
   @Argument(help: "What to list: \(Subject.allCases.map(\.rawValue).joined(separator: ", ")).")
   var subject: Subject
 
-  @Option(help: "Where workload files and profiles lie.")
-  var folder = "Workloads"
+  @Option(help: "Where workload files and profiles lie; Workloads by default.")
+  var folder: String?
 
   func run() throws {
+    if folder != nil, subject == .policies || subject == .checks {
+      throw BadInput(
+        "--folder is for workloads and profiles: \(subject.rawValue) lie in no folder, all of them "
+          + "are built in; leave --folder out")
+    }
     switch subject {
     case .policies:
       for entry in PolicyRegistry.entries {
@@ -58,6 +63,7 @@ struct ListCommand: ParsableCommand {
     _ kind: String, only: String? = nil, except: String? = nil,
     _ describe: (String) throws -> String
   ) throws -> String {
+    let folder = folder ?? "Workloads"
     var isFolder: ObjCBool = false
     guard FileManager.default.fileExists(atPath: folder, isDirectory: &isFolder),
       isFolder.boolValue, let files = FileManager.default.enumerator(atPath: folder)

@@ -16,13 +16,13 @@ struct RunCommand: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "Where it runs: simulated, or real.",
+      "Where it runs: simulated, as by default, or real.",
       discussion: """
         The real world runs on this machine, in wall time: as one node in this process, as --nodes \
         processes, or on a cluster that runs already (--connect). Durations of the file are slept \
         where a function is modelled; others take what they take.
         """, valueName: "world"))
-  var world = "simulated"
+  var world: String?
 
   @OptionGroup(title: "The real world") var real: RealOptions
 
@@ -84,15 +84,16 @@ struct RunCommand: ParsableCommand {
   var fingerprints = false
 
   func run() throws {
-    guard ["simulated", "real"].contains(world) else {
+    if let world, !["simulated", "real"].contains(world) {
       throw BadInput("unknown world '\(world)'; there are: simulated, real")
     }
-    try real.validate(isReal: world == "real")
+    let isReal = world == "real"
+    try real.validate(isReal: isReal)
     guard (threads ?? 1) > 0 else { throw BadInput("--threads must be positive") }
     for (option, isGiven, why) in [
       ("--threads", threads != nil, "real runs go one after the other; see --cpus"),
       ("--fingerprints", fingerprints, "a real run is never the same twice, so it has none"),
-    ] where isGiven && world == "real" {
+    ] where isGiven && isReal {
       throw BadInput("\(option) is for --world simulated: \(why)")
     }
     guard trace ?? 0 >= 0 else { throw BadInput("--trace must not be negative") }
@@ -105,7 +106,7 @@ struct RunCommand: ParsableCommand {
     var runner = ExperimentRunner(
       workload, threads: threads ?? ProcessInfo.processInfo.activeProcessorCount)
     if let seed { runner.seeds = [seed] }
-    runner.traceLimit = trace ?? (world == "real" ? 0 : 20_000)
+    runner.traceLimit = trace ?? (isReal ? 0 : 20_000)
     runner.recordings = record
     if world == "real" { runner.world = .real(try realWorld()) }
     let cells = try runner.prepare()
@@ -119,7 +120,7 @@ struct RunCommand: ParsableCommand {
       log.warning(
         "\(count(leftOut, "check")) of series or points that --set or --policy took away left out")
     }
-    let suffix = world == "real" ? "-real" : ""
+    let suffix = isReal ? "-real" : ""
     let target = out ?? "Results/\(workload.experiment)\(suffix)"
     try ResultDirectory(path: target).check()
     if let record { try beginRecordings(record, beside: target) }

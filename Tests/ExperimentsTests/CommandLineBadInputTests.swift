@@ -426,6 +426,20 @@ import Testing
       arguments: ["cluster", "--policy", "placement=Random", "--", "run", "w.yaml"],
       says: ["--policy is for a cluster that stays"]),
     Case(
+      what: "a simulated run on a cluster of its own",
+      arguments: ["cluster", "--", "run", "w.yaml", "--world", "simulated"],
+      says: ["--world simulated after -- : ", "leave --world out", "heliostat run FILE"]),
+    Case(
+      what: "another world on a cluster of its own",
+      arguments: ["cluster", "--", "run", "w.yaml", "--world", "imagined"],
+      says: ["unknown world 'imagined'"]),
+    Case(
+      what: "a folder of policies", arguments: ["list", "policies", "--folder", "."],
+      says: ["--folder is for workloads and profiles: policies lie in no folder"]),
+    Case(
+      what: "a folder of checks", arguments: ["list", "checks", "--folder", "Workloads"],
+      says: ["--folder is for workloads and profiles: checks lie in no folder"]),
+    Case(
       what: "a limit of silence for a node that joins",
       arguments: ["node", "--join", "127.0.0.1:1", "--silence", "20s"],
       says: ["--silence is for a head"]),

@@ -138,7 +138,9 @@ import Testing
       ("checks", ["gain-per-doubling", "over, under, at, min, max"]),
     ])
   func list(_ subject: String, _ expected: [String]) throws {
-    let outcome = try Sandbox([:]).run("list", subject, "--folder", Self.workloads)
+    let isBuiltIn = subject == "policies" || subject == "checks"
+    let folder = isBuiltIn ? [] : ["--folder", Self.workloads]
+    let outcome = try Sandbox([:]).run(["list", subject] + folder)
     #expect(outcome.code == 0)
     for text in expected { #expect(outcome.output.contains(text)) }
   }
@@ -164,6 +166,7 @@ import Testing
     arguments: [
       ["run", "parameter-server.yaml", "--seed", "1", "--trace", "0", "--out", "r"],
       ["run", "w.yaml", "--world", "real", "--trace", "0", "--out", "r"], ["list", "policies"],
+      ["run", "w.yaml", "--out", "r"],
       ["list", "workloads", "--folder", "."], ["list", "profiles", "--folder", "."],
       ["list", "checks"], ["replay", "--help"], ["cluster", "--help"], ["node", "--help"],
       ["run", "--help"], ["--help"],
