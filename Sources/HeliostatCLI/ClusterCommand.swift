@@ -156,9 +156,14 @@ struct ClusterCommand: ParsableCommand {
       if let value { flags += [option, value] }
     }
     _ = try security.transport()
+    var headFlags: [String] = []
     if let record {
-      // The nodes begin theirs there, one after the other.
-      do { _ = try RecordingFolder.begin(record, isOverwriting: overwrite) } catch {
+      // The nodes begin theirs there, one after the other. The head removes what was there before
+      // when it begins its own, so that a cluster that does not start leaves it.
+      do {
+        let earlier = try RecordingFolder.earlier(in: record, isOverwriting: overwrite)
+        if !earlier.isEmpty { headFlags.append("--overwrite") }
+      } catch {
         throw BadInput("--record \(error)")
       }
     }
@@ -168,7 +173,7 @@ struct ClusterCommand: ParsableCommand {
     do {
       cluster = try LocalCluster(
         command: [RealOptions.program, "node"],
-        flags: Array(repeating: flags, count: nodes),
+        flags: [flags + headFlags] + Array(repeating: flags, count: nodes - 1),
         resources: Array(repeating: shown, count: nodes), head: listen)
     } catch {
       FileHandle.standardError.write(Data("error: \(error)\n".utf8))

@@ -122,13 +122,17 @@ struct NodeCommand: ParsableCommand {
     let recording = NodeRecording()
     if overwrite && record == nil { throw BadInput("--overwrite is for recordings: give --record") }
     if let record {
-      let folder: RecordingFolder
+      let earlier: EarlierRecordings
       do {
-        folder = try RecordingFolder.begin(record, isOverwriting: overwrite, isShared: true)
+        earlier = try RecordingFolder.earlier(
+          in: record, isOverwriting: overwrite, isShared: true)
       } catch {
         throw BadInput("--record \(error)")
       }
-      options.recording = { node in try recording.start(node.index, in: folder) }
+      options.recording = { node in
+        try earlier.remove()
+        return try recording.start(node.index, in: RecordingFolder(record))
+      }
     }
     let ending = NodeEnding(grace: try RealOptions.span(grace, "--grace"))
     let service = NodeService(options, library, recording, ending, logger)

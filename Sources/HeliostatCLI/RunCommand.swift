@@ -108,7 +108,7 @@ struct RunCommand: ParsableCommand {
     if let seed { runner.seeds = [seed] }
     runner.traceLimit = trace ?? (isReal ? 0 : 20_000)
     runner.recordings = record
-    if world == "real" { runner.world = .real(try realWorld()) }
+    if isReal { runner.world = .real(try realWorld()) }
     let cells = try runner.prepare()
     let leftOut = runner.absentChecks(cells)
     let published = try PublishedResults.beside(file)
@@ -123,7 +123,7 @@ struct RunCommand: ParsableCommand {
     let suffix = isReal ? "-real" : ""
     let target = out ?? "Results/\(workload.experiment)\(suffix)"
     try ResultDirectory(path: target).check()
-    if let record { try beginRecordings(record, beside: target) }
+    if let record { runner.earlierRecordings = try earlierRecordings(record, beside: target) }
 
     let progress = Progress()
     let interruption = Interruption()
@@ -163,14 +163,17 @@ struct RunCommand: ParsableCommand {
     if !report.passed { throw ExitCode(1) }
   }
 
-  private func beginRecordings(_ record: String, beside target: String) throws {
+  /// - Throws: when nothing may be recorded there.
+  private func earlierRecordings(
+    _ record: String, beside target: String
+  ) throws -> EarlierRecordings {
     let result = ResultDirectory(path: target).path
     guard !(ResultDirectory(path: record).path + "/").hasPrefix(result + "/") else {
       throw BadInput(
         "--record \(record): the result comes into \(target), where nothing else may lie; choose "
           + "another folder")
     }
-    do { _ = try RecordingFolder.begin(record, isOverwriting: overwrite) } catch {
+    do { return try RecordingFolder.earlier(in: record, isOverwriting: overwrite) } catch {
       throw BadInput("--record \(error)")
     }
   }

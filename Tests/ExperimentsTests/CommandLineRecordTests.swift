@@ -66,6 +66,49 @@ struct CommandLineRecordTests {
     #expect(sandbox.files(in: "left") == ["simulated.heliorec"])
   }
 
+  @Test("a run, node or cluster that does not begin to record leaves what --overwrite would remove")
+  func nothingBegins() throws {
+    let sandbox = try Sandbox(["w.yaml": Self.quick, "words.yaml": Sandbox.words])
+    #expect(
+      try sandbox.run("run", "w.yaml", "--record", "kept", "--set", "seeds=2", "--out", "r").code
+        == 0)
+    // What a killed run left has the name that a new one would write to.
+    let whole = try contents(sandbox, ["kept/cell-0-seed-1/simulated.heliorec"])
+    for name in ["driver", "node-0"] {
+      try sandbox.write("kept/\(name).heliorec.part", whole[0].prefix(100))
+    }
+    let before = sandbox.listing()
+    let names = before.filter { $0.hasPrefix("kept/") && $0.contains(".heliorec") }
+    #expect(names.count == 4)
+    let recordings = try contents(sandbox, names)
+    let (node, address, _) = try sandbox.node("--workload", "words.yaml")
+    let connecting = ["run", "w.yaml", "--world", "real", "--connect"]
+    for (arguments, says) in [
+      (["run", "v.yaml"], "there is no file"),
+      (connecting + ["127.0.0.1:1"], "nobody listens"), (connecting + [address], "no link to"),
+      (["node", "--listen", address], "--listen"),
+      (["node", "--listen", "127.0.0.1:0", "--join", "127.0.0.1:1"], "127.0.0.1:1"),
+      (["cluster", "--listen", address], "before it was ready"),
+    ] {
+      let outcome = try sandbox.run(arguments + ["--record", "kept", "--overwrite"])
+      #expect(outcome.code != 0)
+      #expect(outcome.errors.contains(says), "\(arguments): \(outcome.errors)")
+      #expect(sandbox.listing() == before)
+      #expect(try contents(sandbox, names) == recordings)
+    }
+    #expect(node.end(SIGTERM) == 0)
+
+    // Two clusters one after the other: the head of the first makes room for both.
+    let last = try sandbox.run(
+      "run", "w.yaml", "--world", "real", "--nodes", "2", "--record", "kept", "--overwrite",
+      "--set", "seeds=2", "--out", "real")
+    #expect(last.code == 0, "\(last.errors)")
+    let files = ["driver.heliorec", "node-0.heliorec", "node-1.heliorec"]
+    #expect(sandbox.files(in: "kept") == ["cell-0-seed-1", "cell-0-seed-2"])
+    for seed in 1...2 { #expect(sandbox.files(in: "kept/cell-0-seed-\(seed)") == files) }
+    #expect(try sandbox.run("replay", "kept").code == 0)
+  }
+
   @Test(
     "a folder that cannot be had is said with the reason and what to do",
     arguments: [

@@ -33,6 +33,8 @@ public struct ExperimentRunner: Sendable {
   /// The folder in which to write down what every machine of every run hears; nil for none. With more
   /// than one run each has a folder of its own there.
   public var recordings: String?
+  /// What is to be removed from that folder before the first recording begins.
+  public var earlierRecordings: EarlierRecordings?
   /// Hears how far the work has come: finished runs, all runs, and a sentence.
   public var progress: (@Sendable (Int, Int, String) -> Void)?
   /// Asked before each run; true leaves the rest out. One run is always made, so that there is a
@@ -104,7 +106,7 @@ public struct ExperimentRunner: Sendable {
     let seeds = seeds
     let (traceLimit, progress, isInterrupted) = (traceLimit, progress, isInterrupted)
     let world = world
-    let recordings = recordings
+    let (recordings, earlierRecordings) = (recordings, earlierRecordings)
     var lanes = min(threads, total)
     if case .real = world { lanes = 1 }
     DispatchQueue.concurrentPerform(iterations: lanes) { _ in
@@ -121,6 +123,7 @@ public struct ExperimentRunner: Sendable {
         if let recordings {
           let name = "cell-\(cellIndex)-seed-\(seeds[seedIndex])"
           options.recordings = total == 1 ? recordings : "\(recordings)/\(name)"
+          options.earlierRecordings = earlierRecordings
         }
         options.progress = { text in progress?(results.finished, total, "\(label): \(text)") }
         let result: RunResult

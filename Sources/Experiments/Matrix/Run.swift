@@ -51,6 +51,8 @@ public struct RunOptions: Sendable {
   public var progress: (@Sendable (String) -> Void)?
   /// The folder in which to write down what every machine hears; nil for none.
   public var recordings: String?
+  /// What is to be removed before that.
+  public var earlierRecordings: EarlierRecordings?
   public init() {}
 }
 
@@ -66,6 +68,7 @@ extension PreparedCell {
     var recording: RecordingFile?
     var failure: String?
     do {
+      try options.earlierRecordings?.remove()
       recording = try options.recordings.map {
         try RecordingFolder($0).file("simulated", origin: "simulated cluster")
       }

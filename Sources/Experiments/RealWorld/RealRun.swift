@@ -29,7 +29,9 @@ extension PreparedCell {
     }
     defer { if let temporary { try? FileManager.default.removeItem(atPath: temporary) } }
     do {
-      try runReal(seed: seed, world, sink, recordings) { text in nodes.withLock { $0 = text } }
+      try runReal(seed: seed, world, sink, recordings, options.earlierRecordings) { text in
+        nodes.withLock { $0 = text }
+      }
     } catch {
       failure = "\(error)"
       unavailable = error as? ClusterUnavailable
@@ -67,9 +69,16 @@ extension PreparedCell {
 
   private func runReal(
     seed: UInt64, _ world: RealWorldOptions, _ sink: MeasureSink, _ recordings: String?,
-    found: @escaping @Sendable (String) -> Void
+    _ earlier: EarlierRecordings?, found: @escaping @Sendable (String) -> Void
   ) throws {
-    let folder = try recordings.map { try RecordingFolder($0) }
+    func recording(_ name: String, _ origin: String) -> LateRecording? {
+      recordings.map { path in
+        LateRecording {
+          try earlier?.remove()
+          return try RecordingFolder(path).file(name, origin: origin)
+        }
+      }
+    }
     let plan = try RealPlan(self, world)
     let library = FunctionLibrary()
     let driver = real.prepared(in: library)
@@ -78,7 +87,7 @@ extension PreparedCell {
       var settings = plan.settings
       settings.seed = seed
       let node = plan.nodes[0]
-      let recording = try folder?.file("node-0", origin: "node 0 and its programs")
+      let recording = recording("node-0", "node 0 and its programs")
       var workers = NodeWorkers.threads
       if let command = world.workerCommand, let program = command.first {
         workers = .processes(
@@ -92,12 +101,15 @@ extension PreparedCell {
       }
     case .processes:
       let names = plan.settings.resourceNames
+      let mustOverwrite = earlier.map { !$0.isEmpty } ?? false
       let local: LocalCluster
       do {
         local = try LocalCluster(
           command: world.nodeCommand + ["--cell", "\(cell.index)"],
-          flags: plan.nodes.indices.map {
-            plan.flags($0, seed: seed) + (recordings.map { ["--record", $0] } ?? [])
+          flags: plan.nodes.indices.map { number in
+            // The head comes first, and removes what was there when it begins its own.
+            plan.flags(number, seed: seed) + (recordings.map { ["--record", $0] } ?? [])
+              + (number == 0 && mustOverwrite ? ["--overwrite"] : [])
           },
           resources: plan.nodes.map { names.describe($0.resources) })
       } catch {
@@ -107,13 +119,13 @@ extension PreparedCell {
       world.started?(local)
       let home = Int(driver.node?.index ?? 0) % local.nodes.count
       let endpoint = local.nodes[home].endpoint
-      let recording = try folder?.file("driver", origin: "driver")
+      let recording = recording("driver", "driver")
       try Self.drive(driver, sink, recording) {
         try await Cluster.connect(
           to: endpoint, library: library, recording: recording, logger: world.logger)
       }
     case .cluster(let endpoint):
-      let recording = try folder?.file("driver", origin: "driver")
+      let recording = recording("driver", "driver")
       let names = plan.settings.resourceNames
       let met = RealWorkload.Driver(node: driver.node) { ray, sink in
         // Those that have gone have nothing.
@@ -131,7 +143,7 @@ extension PreparedCell {
 
   /// Runs the driver to its end on a cluster, leaves that, and ends the recording.
   private static func drive(
-    _ driver: RealWorkload.Driver, _ sink: MeasureSink, _ recording: RecordingFile?,
+    _ driver: RealWorkload.Driver, _ sink: MeasureSink, _ recording: LateRecording?,
     _ connect: @escaping @Sendable () async throws -> Cluster
   ) throws {
     try waitForResult {
@@ -141,6 +153,13 @@ extension PreparedCell {
       } catch {
         recording?.discard()
         throw ClusterUnavailable(cause: error)
+      }
+      do {
+        try recording?.begin()
+      } catch {
+        recording?.discard()
+        await cluster.stop()
+        throw error
       }
       let result: Result<Void, any Error>
       do {

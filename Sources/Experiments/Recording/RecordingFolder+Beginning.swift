@@ -4,20 +4,22 @@ import RealWorld
 import Recording
 
 extension RecordingFolder {
-  /// Makes the folder for what is recorded from now on, or takes one that is there. Recordings of
-  /// earlier runs must not be in it: `replay` would take all of them for one run's.
+  /// Makes the folder for what will be recorded, or takes one that is there. Recordings of earlier
+  /// runs must not be in it: `replay` would take all of them for one run's.
   ///
   /// - Parameters:
-  ///   - isOverwriting: remove earlier recordings. Nothing else is removed: neither files that only
-  ///     have the name of a recording, nor what lies in folders that no run makes.
+  ///   - isOverwriting: earlier recordings are to be removed, by `EarlierRecordings.remove`. Nothing
+  ///     else is removed: neither files that only have the name of a recording, nor what lies in
+  ///     folders that no run makes.
   ///   - isShared: other processes of the same cluster record into the folder too. What a process
   ///     writes right now is then no earlier run's.
+  /// - Returns: the recordings that are to go when the first new one begins.
   /// - Throws: `RecordingFolderError`: it cannot be made or written to, or holds what would be mixed
-  ///   with the new ones. Nothing was removed then.
-  public static func begin(
-    _ path: String, isOverwriting: Bool = false, isShared: Bool = false
-  ) throws(RecordingFolderError) -> RecordingFolder {
-    var earlier: [Found] = []
+  ///   with the new ones.
+  public static func earlier(
+    in path: String, isOverwriting: Bool = false, isShared: Bool = false
+  ) throws(RecordingFolderError) -> EarlierRecordings {
+    var earlier: [EarlierRecordings.File] = []
     for found in try found(in: path) where !(isShared && found.isBeingWritten) {
       if found.isBeingWritten {
         throw RecordingFolderError(
@@ -36,15 +38,10 @@ extension RecordingFolder {
           "\(path): \(found.name) \(reason), so that --overwrite leaves it alone; choose another "
             + "folder, or move it away")
       }
-      earlier.append(found)
+      earlier.append(EarlierRecordings.File(name: found.name, folder: found.folder))
     }
-    for found in earlier where unlink("\(path)/\(found.name)") != 0 {
-      throw RecordingFolderError(
-        "\(path): \(found.name) cannot be removed: \(String(cString: strerror(errno)))")
-    }
-    // Those that are empty now.
-    for folder in Set(earlier.compactMap(\.folder)) { _ = rmdir("\(path)/\(folder)") }
-    return try RecordingFolder(path)
+    _ = try RecordingFolder(path)
+    return EarlierRecordings(earlier, in: path)
   }
 
   /// A file with the name of a recording.
