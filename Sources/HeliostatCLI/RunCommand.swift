@@ -103,12 +103,13 @@ struct RunCommand: ParsableCommand {
           + "expected a run with nodes of its own, such as --nodes 2")
     }
     let workload = try Self.load(file, policy: policy, set: set)
+    let fixed = try real.connect.map { try fixedSettings($0) } ?? []
     var runner = ExperimentRunner(
       workload, threads: threads ?? ProcessInfo.processInfo.activeProcessorCount)
     if let seed { runner.seeds = [seed] }
     runner.traceLimit = trace ?? (isReal ? 0 : 20_000)
     runner.recordings = record
-    if isReal { runner.world = .real(try realWorld()) }
+    if isReal { runner.world = .real(try realWorld(fixed)) }
     let cells = try runner.prepare()
     let leftOut = runner.absentChecks(cells)
     let published = try PublishedResults.beside(file)
@@ -155,6 +156,7 @@ struct RunCommand: ParsableCommand {
     let earlier = try directory.commit(report.manifest, overwriting: overwrite)
     if json {
       try printJSON(report)
+      for note in report.connectedNotes { log.notice("\(note)") }
       if let text = Self.text(earlier) { log.notice("\(text)") }
     } else {
       printTables(report, directory, earlier)
@@ -204,8 +206,9 @@ struct RunCommand: ParsableCommand {
     return "'" + text.replacingOccurrences(of: "'", with: "'\\''") + "'"
   }
 
-  private func realWorld() throws -> RealWorldOptions {
+  private func realWorld(_ fixed: [String]) throws -> RealWorldOptions {
     var options = RealWorldOptions()
+    options.fixed = fixed
     options.logger = RealOptions.logger(.warning)
     options.cpus = real.cpus
     options.gpus = real.gpus

@@ -354,6 +354,11 @@ import Testing
       says: ["--scale must be positive"]),
   ]
 
+  /// A run on a cluster that runs already.
+  static func connecting(_ options: String...) -> [String] {
+    ["run", "w.yaml", "--world", "real", "--connect", "127.0.0.1:1"] + options
+  }
+
   /// Options that nothing would look at.
   static let unused: [Case] = [
     Case(
@@ -433,6 +438,35 @@ import Testing
       what: "another world on a cluster of its own",
       arguments: ["cluster", "--", "run", "w.yaml", "--world", "imagined"],
       says: ["unknown world 'imagined'"]),
+    Case(
+      what: "a policy for a cluster that runs already",
+      arguments: connecting("--policy", "placement=Random"),
+      says: [
+        "--policy placement=Random does not go with --connect",
+        "127.0.0.1:1 has the policies that it was started with",
+        "`heliostat cluster`, or to the head's `heliostat node`, with --workload w.yaml",
+      ]),
+    Case(
+      what: "a value that is a policy for a cluster that runs already",
+      arguments: connecting("--set", "policies.dispatch=LIFO"),
+      says: ["--set policies.dispatch=LIFO does not go with --connect"]),
+    Case(
+      what: "all policies for a cluster that runs already",
+      arguments: connecting("--set", "policies={dispatch: LIFO}"),
+      says: ["--set policies={dispatch: LIFO} does not go with --connect"]),
+    Case(
+      what: "a sweep over a policy for a cluster that runs already",
+      arguments: connecting("--set", "sweep.policies.dispatch=[LIFO]"),
+      says: ["--set sweep.policies.dispatch=[LIFO] does not go with --connect"]),
+    Case(
+      what: "another policy than the swept one for a cluster that runs already",
+      edits: [("measures", "sweep: {policies.placement: [Random, LowestWait]}\nmeasures")],
+      arguments: connecting("--policy", "placement=Random", "--policy", "dispatch=LIFO"),
+      says: ["--policy dispatch=LIFO does not go with --connect"]),
+    Case(
+      what: "a parameter for a cluster that runs already",
+      arguments: connecting("--set", "parameters.heartbeat=50ms"),
+      says: ["--set parameters.heartbeat=50ms does not go with --connect", "has the parameters"]),
     Case(
       what: "a folder of policies", arguments: ["list", "policies", "--folder", "."],
       says: ["--folder is for workloads and profiles: policies lie in no folder"]),

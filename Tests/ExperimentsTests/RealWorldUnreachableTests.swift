@@ -17,6 +17,7 @@ struct RealWorldUnreachableTests {
     seeds: 4
 
     """
+  private static let swept = load + "sweep: {policies.placement: [LowestWait, Random]}\n"
 
   @Test("with nobody at the address a run ends at once, says so once, and how to start a cluster")
   func nobody() throws {
@@ -38,9 +39,9 @@ struct RealWorldUnreachableTests {
     #expect(sandbox.listing() == before, "no result, no recording")
   }
 
-  @Test("the cluster that is advised starts, with the policies of the run too")
+  @Test("the cluster that is advised starts, with the policies that the run chooses of a sweep")
   func advised() throws {
-    let sandbox = try Sandbox(["w.yaml": Self.load])
+    let sandbox = try Sandbox(["w.yaml": Self.swept])
     let policy = ["--policy", "placement=Random"]
     let outcome = try sandbox.run(
       ["run", "w.yaml", "--world", "real", "--connect", "127.0.0.1:1", "--seed", "1"] + policy)
@@ -53,6 +54,7 @@ struct RealWorldUnreachableTests {
     let address = try #require(
       try cluster.outputLine(containing: "--connect").split(separator: " ").last)
     try sandbox.runConnected(String(address), "--seed", "1", "--policy", "placement=Random")
+    #expect(try sandbox.read("r/rows.csv").contains("placement=Random dispatch=FIFO"))
     #expect(cluster.end(SIGTERM) == 0)
   }
 

@@ -24,6 +24,8 @@ public struct RunResult: Sendable {
   public var unavailable: ClusterUnavailable?
   /// The nodes of a cluster that ran already, in a few words.
   public var connectedNodes: String?
+  /// What a cluster that ran already has for policies and parameters.
+  public var connectedSettings: ClusterSettings?
 
   func figure(_ name: String) -> Double? { figures.first { $0.name == name }?.value }
 }

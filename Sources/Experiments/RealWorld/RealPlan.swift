@@ -124,8 +124,24 @@ public struct RealPlan: Sendable {
   }
 
   /// For the manifest.
-  func effective(_ options: RealWorldOptions) -> [String: ConfigurationValue] {
-    let parameters = settings.parameters
+  ///
+  /// - Parameter connected: what a cluster that runs already has said; nil when none was reached.
+  func effective(
+    _ options: RealWorldOptions, connected: ClusterSettings?
+  ) -> [String: ConfigurationValue] {
+    var effective = place(options)
+    var inForce: ClusterSettings? = settings
+    if case .cluster = options.place { inForce = connected }
+    if let inForce {
+      effective["policies"] = .map(
+        Dictionary(
+          uniqueKeysWithValues: inForce.policies.map { ($0.role, .text($0.policy)) }))
+      effective["parameters"] = Self.effective(inForce.parameters)
+    }
+    return effective
+  }
+
+  private func place(_ options: RealWorldOptions) -> [String: ConfigurationValue] {
     let names = settings.resourceNames
     var cluster: [String: ConfigurationValue] = ["asked": .text(asked)]
     if case .cluster(let endpoint) = options.place {
@@ -140,29 +156,28 @@ public struct RealPlan: Sendable {
     }
     return [
       "world": "real", "cluster": .map(cluster), "network": .text(options.network),
-      "policies": .map([
-        "spillover": .text(settings.spillover), "placement": .text(settings.placement),
-        "dispatch": .text(settings.dispatch),
-      ]),
-      "parameters": .map([
-        "global-schedulers": .integer(parameters.globalSchedulers),
-        "gcs-shards": .integer(parameters.gcsShards),
-        "chain-length": .integer(parameters.chainLength),
-        "heartbeat": .text("\(parameters.heartbeat)"),
-        "average-weight": .number(parameters.averageWeight),
-        "prior-task-time": .text("\(parameters.priorTaskTime)"),
-        "prior-bandwidth": .number(parameters.priorBandwidth.bytesPerSecond),
-        "unknown-object-size": .text("\(parameters.unknownObjectSize)"),
-        "chunk-size": .text("\(parameters.chunkSize)"),
-        "chunks-in-flight": .integer(parameters.chunksInFlight),
-        "pull-quota-percent": .integer(parameters.pullQuotaPercent),
-        "extra-workers-per-cpu": .integer(parameters.extraWorkersPerCPU),
-        "free-delay": .text("\(parameters.freeDelay)"),
-        "uncommitted-limit": .integer(parameters.uncommittedLimit),
-        "pipeline-time": .text("\(parameters.pipelineTime)"),
-        "actor-pipeline-limit": .integer(parameters.actorPipelineLimit),
-      ]),
     ]
+  }
+
+  private static func effective(_ parameters: Parameters) -> ConfigurationValue {
+    .map([
+      "global-schedulers": .integer(parameters.globalSchedulers),
+      "gcs-shards": .integer(parameters.gcsShards),
+      "chain-length": .integer(parameters.chainLength),
+      "heartbeat": .text("\(parameters.heartbeat)"),
+      "average-weight": .number(parameters.averageWeight),
+      "prior-task-time": .text("\(parameters.priorTaskTime)"),
+      "prior-bandwidth": .number(parameters.priorBandwidth.bytesPerSecond),
+      "unknown-object-size": .text("\(parameters.unknownObjectSize)"),
+      "chunk-size": .text("\(parameters.chunkSize)"),
+      "chunks-in-flight": .integer(parameters.chunksInFlight),
+      "pull-quota-percent": .integer(parameters.pullQuotaPercent),
+      "extra-workers-per-cpu": .integer(parameters.extraWorkersPerCPU),
+      "free-delay": .text("\(parameters.freeDelay)"),
+      "uncommitted-limit": .integer(parameters.uncommittedLimit),
+      "pipeline-time": .text("\(parameters.pipelineTime)"),
+      "actor-pipeline-limit": .integer(parameters.actorPipelineLimit),
+    ])
   }
 }
 
@@ -178,11 +193,13 @@ extension RealWorldOptions {
 
 extension PreparedCell {
   /// Every setting in force in `world`, for the manifest.
-  func effective(in world: World) -> [String: ConfigurationValue] {
+  func effective(
+    in world: World, connected: ClusterSettings? = nil
+  ) -> [String: ConfigurationValue] {
     guard case .real(let options) = world, let plan = try? RealPlan(self, options) else {
       return effective
     }
-    var real = plan.effective(options)
+    var real = plan.effective(options, connected: connected)
     for key in ["architecture", "workload"] { real[key] = effective[key] }
     return real
   }

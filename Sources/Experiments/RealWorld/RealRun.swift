@@ -18,6 +18,7 @@ extension PreparedCell {
     sink.progress = options.progress
     var failure: String?
     let nodes = Mutex<String?>(nil)
+    let settings = Mutex<ClusterSettings?>(nil)
     var unavailable: ClusterUnavailable?
     var recordings = options.recordings
     var temporary: String?
@@ -31,6 +32,8 @@ extension PreparedCell {
     do {
       try runReal(seed: seed, world, sink, recordings, options.earlierRecordings) { text in
         nodes.withLock { $0 = text }
+      } connected: { theirs in
+        settings.withLock { $0 = theirs }
       }
     } catch {
       failure = "\(error)"
@@ -42,6 +45,7 @@ extension PreparedCell {
       wallSeconds: Double(DispatchTime.now().uptimeNanoseconds - begin) * 1e-9, trace: nil,
       failure: failure, unavailable: unavailable)
     result.connectedNodes = nodes.withLock { $0 }
+    result.connectedSettings = settings.withLock { $0 }
     if options.traceLimit > 0, unavailable == nil, let recordings {
       do {
         result.trace = try trace(of: recordings, world, limit: options.traceLimit)
@@ -69,7 +73,8 @@ extension PreparedCell {
 
   private func runReal(
     seed: UInt64, _ world: RealWorldOptions, _ sink: MeasureSink, _ recordings: String?,
-    _ earlier: EarlierRecordings?, found: @escaping @Sendable (String) -> Void
+    _ earlier: EarlierRecordings?, found: @escaping @Sendable (String) -> Void,
+    connected: @escaping @Sendable (ClusterSettings) -> Void
   ) throws {
     func recording(_ name: String, _ origin: String) -> LateRecording? {
       recordings.map { path in
@@ -137,6 +142,9 @@ extension PreparedCell {
         try await Cluster.connect(
           to: endpoint, library: library, name: world.clusterName, seed: seed,
           transport: world.transport, recording: recording, logger: world.logger)
+      } connected: { settings in
+        try self.check(settings, of: endpoint, has: world.fixed)
+        connected(settings)
       }
     }
   }
@@ -144,7 +152,8 @@ extension PreparedCell {
   /// Runs the driver to its end on a cluster, leaves that, and ends the recording.
   private static func drive(
     _ driver: RealWorkload.Driver, _ sink: MeasureSink, _ recording: LateRecording?,
-    _ connect: @escaping @Sendable () async throws -> Cluster
+    _ connect: @escaping @Sendable () async throws -> Cluster,
+    connected: @escaping @Sendable (ClusterSettings) throws -> Void = { _ in }
   ) throws {
     try waitForResult {
       let cluster: Cluster
@@ -155,6 +164,7 @@ extension PreparedCell {
         throw ClusterUnavailable(cause: error)
       }
       do {
+        try connected(cluster.settings)
         try recording?.begin()
       } catch {
         recording?.discard()

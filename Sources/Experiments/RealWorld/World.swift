@@ -60,6 +60,9 @@ public struct RealWorldOptions: Sendable {
   public var transport = TransportConfiguration()
   /// For `.cluster`: the name that it must have; empty takes any.
   public var clusterName = ""
+  /// For `.cluster`: the key paths of policies and parameters that the file sweeps over and that
+  /// options have fixed. A cluster that has others is not the one that was asked for.
+  public var fixed: [String] = []
   /// For `.processes`: the program and the arguments that start a node with the file's functions.
   public var nodeCommand: [String] = []
   /// For `.inProcess`: the program and the arguments that start a worker process with the file's

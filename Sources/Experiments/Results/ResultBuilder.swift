@@ -81,7 +81,7 @@ public struct ExperimentReport {
         experiment: file.figure?.value ?? file.experiment, series: prepared.cell.series,
         xName: prepared.cell.x?.name ?? "", x: prepared.cell.x?.text ?? "", yName: measure.yName,
         samples: samples, unit: measure.unit, origin: origin, world: world.name,
-        architecture: file.architecture.value, policies: prepared.policies,
+        architecture: file.architecture.value, policies: prepared.policies(of: runs),
         network: network,
         seeds: seedText(seeds))
     }
@@ -113,7 +113,8 @@ public struct ExperimentReport {
         guard case .simulated = result.world else { continue }
         fingerprints.append("\(prepared.cell.series)\(x) seed \(seed): \(hex(run.fingerprint))")
       }
-      var entry = prepared.effective(in: result.world)
+      var entry = prepared.effective(
+        in: result.world, connected: runs.lazy.compactMap(\.connectedSettings).first)
       entry["series"] = .text(prepared.cell.series)
       entry["labels"] = .map(
         Dictionary(
@@ -202,6 +203,17 @@ public struct ExperimentReport {
     return "latency-\(text).hgrm"
   }
 
+  /// Whose policies ran, on a cluster that ran already.
+  public var connectedNotes: [String] {
+    var notes: [String] = []
+    for (prepared, runs) in zip(result.cells, result.runs) {
+      for settings in runs.compactMap(\.connectedSettings) {
+        for note in prepared.notes(on: settings) where !notes.contains(note) { notes.append(note) }
+      }
+    }
+    return notes
+  }
+
   /// What a reader must know about the numbers.
   public var notes: [String] {
     var notes: [String] = []
@@ -211,6 +223,7 @@ public struct ExperimentReport {
     } else if !result.isComplete {
       notes.append("Interrupted: only the runs that had finished are shown.")
     }
+    notes += connectedNotes
     for failure in failures.prefix(10) { notes.append("Failed: \(failure)") }
     for missing in result.runs.joined().compactMap(\.missingTrace) {
       notes.append("No trace: \(missing)")

@@ -24,12 +24,17 @@ public final class Cluster: Sendable {
   /// The functions that can run here. Register all of them before a program needs them; for a cluster
   /// of several processes before connecting.
   public let library: FunctionLibrary
+  /// The policies and parameters of the cluster: those of its head, where it runs elsewhere.
+  public let settings: ClusterSettings
   private let connection: Connection
   private let isStopped = Atomic<Bool>(false)
 
-  private init(_ connection: Connection, _ library: FunctionLibrary) {
+  private init(
+    _ connection: Connection, _ library: FunctionLibrary, _ settings: ClusterSettings
+  ) {
     self.connection = connection
     self.library = library
+    self.settings = settings
   }
 
   /// A cluster of one node inside this process.
@@ -84,7 +89,8 @@ public final class Cluster: Sendable {
     return Cluster(
       .inProcess(
         try InProcessCluster(
-          plan, functions: library.table, spin: spin, workers: workers, logger: logger)), library)
+          plan, functions: library.table, spin: spin, workers: workers, logger: logger)),
+      library, settings)
   }
 
   /// Connects to a node of a running cluster.
@@ -106,7 +112,7 @@ public final class Cluster: Sendable {
       let client = try await LoopClient.connect(
         to: endpoint, cluster: name, functions: library.table, seed: seed, transport: transport,
         spin: spin, retry: retry, recording: recording, on: group.next(), logger: logger)
-      return Cluster(.remote(client, group), library)
+      return Cluster(.remote(client, group), library, client.settings)
     } catch {
       try? await group.shutdownGracefully()
       throw error

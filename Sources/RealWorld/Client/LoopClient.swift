@@ -19,6 +19,8 @@ public final class LoopClient: TaskExecutor, ClientHost, LinkDelegate, @unchecke
   private(set) var client: Client!
   /// Which node the program speaks to.
   public private(set) var node = NodeID(0)
+  /// What the cluster's head has decided for all.
+  public private(set) var settings = ClusterSettings()
   private let programs = RunningPrograms()
 
   var executor: any TaskExecutor { self }
@@ -73,6 +75,7 @@ public final class LoopClient: TaskExecutor, ClientHost, LinkDelegate, @unchecke
     let segment = try? welcome.segment.map { try SharedSegment.attach(path: $0, writable: true) }
     link.spinner = spinner
     node = welcome.node
+    settings = welcome.settings
     let address = Address.driver(welcome.number)
     let core = ClientCore(
       address: address, node: welcome.node, worker: .none,
