@@ -90,7 +90,7 @@ extension MessageEncoder {
   // MARK: Writing
 
   @inline(__always)
-  func write(_ message: Message, flags: UInt8, into output: inout FrameOutput) {
+  mutating func write(_ message: Message, flags: UInt8, into output: inout FrameOutput) {
     switch message {
     case .taskSubmitted(let task, _), .taskEscalated(let task), .taskPlaced(let task):
       write(specification: task, flags, into: &output)

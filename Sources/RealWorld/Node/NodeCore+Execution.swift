@@ -219,7 +219,7 @@ extension NodeCore {
   }
 
   mutating func drop(_ object: ObjectHandle) {
-    guard let value = values.remove(object.key) else { return }
+    guard values.count > 0, let value = values.remove(object.key) else { return }
     if !disk.unspilled.isEmpty { disk.unspilled[object.key] = nil }
     letGo(value)
   }

@@ -11,7 +11,8 @@ extension NodeCore {
     }
     let port = port(number)
     do throws(FrameError) {
-      if case .objectReady(let object, _) = message, let value = values.pointer(object.key),
+      if case .objectReady(let object, _) = message, values.count > 0,
+        let value = values.pointer(object.key),
         object.index >= 0 || specs[object.producer].id != port.pointee.root
       {
         try announce(value, of: object, from: source, to: target, port)

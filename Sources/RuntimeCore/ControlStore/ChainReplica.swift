@@ -215,11 +215,14 @@ public struct ChainReplica: ~Copyable {
     into effects: inout EffectBuffer<Effect>
   ) {
     let spec = specs[task]
-    if !hasEnded(task) && tables.completeTask(task, node, returns: spec.returns) {
+    if !hasEnded(task),
+      let record = tables.completeTask(task, node, returns: spec.returns)
+    {
       for index in 0..<Int32(spec.returns) {
         let object = ObjectHandle(producer: task, index: index)
         let size = status.isError ? .zero : specs.outputSize(object)
-        addLocation(object, node, size, status, into: &effects)
+        addLocation(
+          object, node, size, status, in: index == 0 ? record : nil, into: &effects)
       }
     }
     if isTail, let client { effects.append(.send(.writesCommitted(task), to: client)) }
@@ -274,9 +277,10 @@ public struct ChainReplica: ~Copyable {
 
   private mutating func addLocation(
     _ object: ObjectHandle, _ node: NodeID, _ size: ByteCount, _ status: ObjectStatus,
+    in record: UnsafeMutablePointer<ControlStoreTables.Record>? = nil,
     into effects: inout EffectBuffer<Effect>
   ) {
-    guard let entry = tables.addLocation(object, node, size, status) else {
+    guard let entry = tables.addLocation(object, node, size, status, in: record) else {
       // Freed before it was made: the copy goes, and with it the freeing reference.
       tables.forget(object)
       if isTail {

@@ -110,15 +110,17 @@ struct ControlStoreTables: ~Copyable {
     if record.pointee.taskState == .queued { record.pointee.taskNode = node }
   }
 
-  /// True for the first completion.
-  mutating func completeTask(_ task: TaskHandle, _ node: NodeID, returns: UInt16) -> Bool {
+  /// The task's record at its first completion, for its return value 0; nil for further ones.
+  mutating func completeTask(
+    _ task: TaskHandle, _ node: NodeID, returns: UInt16
+  ) -> UnsafeMutablePointer<Record>? {
     let record = record(task, node)
-    guard record.pointee.taskState != .done else { return false }
+    guard record.pointee.taskState != .done else { return nil }
     record.pointee.taskNode = node
     record.pointee.returnsLeft = returns
     record.pointee.taskState = .done
     if returns == 0 { removeTask(record, Self.key(task)) }
-    return true
+    return record
   }
 
   private mutating func removeTask(_ record: UnsafeMutablePointer<Record>, _ key: UInt64) {
@@ -145,7 +147,11 @@ struct ControlStoreTables: ~Copyable {
 
   /// The entry of `object`, made empty when there is none.
   mutating func object(_ object: ObjectHandle) -> ObjectPointer {
-    let record = record(object.key, of: object.producer)
+    self.object(in: record(object.key, of: object.producer))
+  }
+
+  @inline(__always)
+  private mutating func object(in record: UnsafeMutablePointer<Record>) -> ObjectPointer {
     if !record.pointee.hasObject {
       record.pointee.hasObject = true
       objectCount += 1
@@ -170,10 +176,13 @@ struct ControlStoreTables: ~Copyable {
   }
 
   /// Adds a location; nil when the object was freed before it existed.
+  ///
+  /// - Parameter record: the object's, where it has been found already.
   mutating func addLocation(
-    _ object: ObjectHandle, _ node: NodeID, _ size: ByteCount, _ status: ObjectStatus
+    _ object: ObjectHandle, _ node: NodeID, _ size: ByteCount, _ status: ObjectStatus,
+    in record: UnsafeMutablePointer<Record>? = nil
   ) -> ObjectPointer? {
-    let entry = self.object(object)
+    let entry = self.object(in: record ?? self.record(object.key, of: object.producer))
     if entry.pointee.isFreed { return nil }
     entry.pointee.size = size
     entry.pointee.status = status

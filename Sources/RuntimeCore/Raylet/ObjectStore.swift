@@ -85,6 +85,7 @@ struct ObjectStore: ~Copyable {
   }
 
   /// The next object to leave so that `size` more bytes fit; nil when they fit or nothing may go.
+  @inline(__always)
   func victim(toFit size: ByteCount) -> UInt32? {
     if used.bytes + size.bytes <= capacity.bytes || oldest == Self.end { return nil }
     return oldest
@@ -167,6 +168,7 @@ struct ObjectStore: ~Copyable {
     entries.remove(slot)
   }
 
+  @inline(__always)
   private mutating func link(_ slot: UInt32) {
     let entry = entries.pointer(slot)
     entry.pointee.older = newest

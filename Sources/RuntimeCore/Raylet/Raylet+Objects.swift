@@ -247,8 +247,16 @@ extension Raylet {
     if records { effects.append(.record(.sealed(object, node, kept))) }
   }
 
+  @inline(__always)
   mutating func makeRoom(
     for size: ByteCount, into effects: inout EffectBuffer<Effect>
+  ) {
+    if store.victim(toFit: size) != nil { evict(toFit: size, into: &effects) }
+  }
+
+  @inline(never)
+  private mutating func evict(
+    toFit size: ByteCount, into effects: inout EffectBuffer<Effect>
   ) {
     while let victim = store.victim(toFit: size) {
       let entry = store[victim]
