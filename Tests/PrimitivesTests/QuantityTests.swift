@@ -54,9 +54,16 @@ struct QuantityTests {
     #expect(!ResourceVector(cpus: 5).fits(in: node))
     #expect(!ResourceVector(cpus: 1, gpus: 2).fits(in: node))
     #expect(ResourceVector.zero.fits(in: .zero))
-    var custom = ResourceVector.zero
-    custom.lanes[7] = 1
-    #expect(!custom.fits(in: node))
+    let full = ResourceVector(lanes: SIMD8(repeating: 10))
+    for lane in 0..<ResourceVector.kindCount {
+      var demand = full
+      #expect(demand.fits(in: full))
+      demand.lanes[lane] = 11
+      #expect(!demand.fits(in: full), "kind \(lane) is short")
+      var overdrawn = ResourceVector.zero
+      overdrawn.lanes[lane] = -1
+      #expect(!ResourceVector.zero.fits(in: overdrawn), "kind \(lane) is overdrawn")
+    }
     #expect(node - ResourceVector(cpus: 5) + ResourceVector(cpus: 5) == node)
     #expect(ResourceVector(cpus: 3, gpus: 2).cpuOnly == ResourceVector(cpus: 3))
     #expect(ResourceVector.units(0.3333) == 3333)
